@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every bound on what a remote party, a file or a user can make us hold or do, with its reason.
+ * What strangers can cause draws on smaller numbers than what members can.
+ */
+#ifndef PLN_BASE_LIMITS_H
+#define PLN_BASE_LIMITS_H
+
+#include "base/time.h"
+
+/* ---- Messages ----------------------------------------------------------------------------------
+ */
+
+/* An envelope travels in one DATAGRAM frame, and none is larger than a jumbo Ethernet payload; what
+ * the transport parameter advertises (16383, as the reference) is a promise to parse, not to hold
+ * more. */
+enum { PLN_ENVELOPE_BYTES_MAX = 16383 };
+
+/* Aim of a gossip batch: fits the first packets of every path (1243 usable at 1280), with head
+ * room. */
+enum { PLN_ENVELOPE_BYTES_TARGET = 1100 };
+
+/* A join token with 30 bootstrap peers of 4 addresses is below 6 KiB; larger is no token of ours.
+ */
+enum { PLN_TOKEN_BYTES_MAX = 16 * 1024 };
+
+/* A membership certificate is 354 bytes; unknown fields of a newer version may add to it. */
+enum { PLN_CERT_BYTES_MAX = 4 * 1024 };
+
+enum { PLN_BOOTSTRAP_MAX = 64 };       /* Peers in one token. */
+enum { PLN_ADDRS_MAX = 16 };           /* Addresses of one peer. */
+enum { PLN_ADDR_TEXT_MAX = 255 };      /* As long as a DNS name may be (RFC 1035, 2.3.4). */
+enum { PLN_GOSSIP_EVENTS_MAX = 1024 }; /* Events in one batch: 16 bytes is the smallest. */
+enum { PLN_CLOCK_ENTRIES_MAX = 256 };  /* Entries of one vector clock: 68 bytes each at least. */
+enum { PLN_SERVICE_NAME_MAX = 64 };    /* As the control protocol of the reference. */
+
+/* ---- Connections -------------------------------------------------------------------------------
+ */
+
+enum { PLN_CONNS_MAX = 16384 };        /* 28 KiB each: 448 MiB when all are used. */
+enum { PLN_HANDSHAKES_MAX = 512 };     /* Inbound and unfinished: strangers can cause them. */
+enum { PLN_RETRY_AT_HANDSHAKES = 64 }; /* From here on a Retry proves the address first. */
+enum { PLN_INVITE_CONNS_MAX = 64 };    /* Authenticated by nothing but a throw-away key. */
+enum { PLN_STREAMS_MAX = 100 };        /* Per connection and direction, as the reference. */
+enum { PLN_DATAGRAM_SENDQ_MAX = 256 }; /* Per connection; then POLLEN_EAGAIN. */
+enum {
+    PLN_DATAGRAM_RECVQ_MAX = 1024
+}; /* Per peer, waiting for Recv; then the newest is dropped. */
+enum { PLN_GARBAGE_DATAGRAMS_MAX = 64 }; /* Undecodable ones of a session before it is closed. */
+enum { PLN_DIAL_ADDRS_MAX = 16 };        /* Addresses raced for one peer. */
+enum { PLN_SESSIONS_PER_PEER_MAX = 4 };  /* Live at once during a tie-break or a rotation. */
+enum { PLN_WAITERS_MAX = 1024 };         /* Calls waiting for a session, in all. */
+enum { PLN_ACCEPTQ_MAX = 256 }; /* Streams waiting for AcceptStream, in all; 64 per peer. */
+enum { PLN_ACCEPTQ_PEER_MAX = 64 };
+
+/* RFC 9000, 10.3: a reset is rate limited so that two endpoints cannot keep each other busy. */
+#define PLN_RESET_INTERVAL PLN_MS(20)
+
+/* ---- Times -------------------------------------------------------------------------------------
+ */
+
+#define PLN_IDLE_TIMEOUT          PLN_S(30) /* As the reference (wire.md 1.7). */
+#define PLN_KEEP_ALIVE            PLN_S(10) /* A third of the idle timeout: PINGs can be lost. */
+#define PLN_HANDSHAKE_TIMEOUT     PLN_S(10)
+#define PLN_DIAL_STAGGER          PLN_MS(100) /* RFC 8305, 5: between 100 ms and 2 s; peers are near. */
+#define PLN_TIE_GRACE             PLN_MS(1500) /* Surplus sessions of a peer live this long (>= 2 RTT). */
+#define PLN_STREAM_HEADER_TIMEOUT PLN_S(5)    /* For the two-byte port of an accepted stream. */
+#define PLN_INVITE_RETRANSMIT     PLN_MS(300) /* Redeem request, while no answer came. */
+#define PLN_INVITE_CONN_TIMEOUT   PLN_S(10)   /* The whole life of an invite connection. */
+#define PLN_SKEW_SECONDS          60 /* Allowed clock difference on both ends of a validity. */
+
+#endif

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# What is installed: both libraries, the public headers, pollen.pc, the CMake package, the command
+# with its man page and its systemd unit.  tests/install proves that it can be used from there.
+include(CMakePackageConfigHelpers)
+
+set(POLLEN_CMAKE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/pollen")
+
+install(TARGETS pollen EXPORT pollenTargets
+    LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+    INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(TARGETS pollen_static EXPORT pollenStaticTargets
+    ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+    INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(EXPORT pollenTargets NAMESPACE pollen:: DESTINATION "${POLLEN_CMAKE_DIR}")
+install(EXPORT pollenStaticTargets NAMESPACE pollen:: DESTINATION "${POLLEN_CMAKE_DIR}")
+install(DIRECTORY include/pollen DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+    FILES_MATCHING PATTERN "*.h")
+
+configure_package_config_file(packaging/pollenConfig.cmake.in
+    "${PROJECT_BINARY_DIR}/packaging/pollenConfig.cmake"
+    INSTALL_DESTINATION "${POLLEN_CMAKE_DIR}")
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/packaging/pollenConfigVersion.cmake"
+    COMPATIBILITY SameMinorVersion) # before 1.0 a minor version may break
+install(FILES "${PROJECT_BINARY_DIR}/packaging/pollenConfig.cmake"
+              "${PROJECT_BINARY_DIR}/packaging/pollenConfigVersion.cmake"
+    DESTINATION "${POLLEN_CMAKE_DIR}")
+
+configure_file(packaging/pollen.pc.in "${PROJECT_BINARY_DIR}/packaging/pollen.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/packaging/pollen.pc"
+    DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+configure_file(packaging/pln.service.in "${PROJECT_BINARY_DIR}/packaging/pln.service" @ONLY)
+if(TARGET pln)
+    install(TARGETS pln RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+    # Below the prefix, not in /lib: the unit names the command by its installed path.
+    install(FILES "${PROJECT_BINARY_DIR}/packaging/pln.service"
+        DESTINATION "lib/systemd/system")
+    if(EXISTS "${PROJECT_SOURCE_DIR}/packaging/pln.1")
+        install(FILES packaging/pln.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+    endif()
+endif()

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node: the driver above the mesh.  It keeps the bootstrap peers connected by the peer state machine,
+ * tells peers the address it sees them at and learns its own from theirs, and passes everything else
+ * through.  It does no I/O; the calling order is that of mesh/mesh.h, with this object in its place.
+ *
+ * Commands that are the mesh's alone go to pln_node_mesh() directly; ops with the top bit set are the
+ * node's own.
+ *
+ * Thread: the owner's alone.
+ */
+#ifndef PLN_NODE_NODE_H
+#define PLN_NODE_NODE_H
+
+#include <pollen/peer.h>
+
+#include "mesh/mesh.h"
+
+typedef struct pln_node pln_node;
+
+#define PLN_OP_NODE (1ull << 63)
+
+typedef struct pln_node_config {
+    pln_mesh_config mesh;
+    bool keep_peers; /* Dial known peers by itself; off, it is the mesh alone. */
+    bool no_jitter;  /* Exact delays, for tests. */
+} pln_node_config;
+
+POLLEN_MUST_USE pollen_err pln_node_create(const pln_node_config *config, pln_now now, pln_node **ret);
+void pln_node_destroy(pln_node *node);
+pln_mesh *pln_node_mesh(pln_node *node);
+
+void pln_node_handle_datagram(pln_node *node, const pln_datagram *datagram, pln_now now);
+void pln_node_handle_timeout(pln_node *node, pln_now now);
+bool pln_node_poll_transmit(pln_node *node, uint8_t *buf, pln_transmit *ret, pln_now now);
+pln_ts pln_node_next_expiry(const pln_node *node);
+
+/* The mesh's events, but for those that the node consumed itself: its own ops, observed addresses. */
+bool pln_node_poll_event(pln_node *node, pln_mesh_event *ret);
+
+/* Adds or refreshes a permanent peer; its addresses are numeric.  Dialled at the next timeout.
+ * Errors: POLLEN_EINVAL (our own key), POLLEN_ELIMIT, POLLEN_ENOMEM */
+POLLEN_MUST_USE pollen_err pln_node_add_bootstrap(pln_node *node, const pollen_key *peer,
+                                                  const pollen_addr *addrs, size_t addr_count,
+                                                  pln_now now);
+
+/* What the store knows of a peer, in the order of the keys.  Errors: POLLEN_ENOENT past the end */
+size_t pln_node_peer_count(const pln_node *node);
+POLLEN_MUST_USE pollen_err pln_node_peer_at(const pln_node *node, size_t index, pollen_peer *ret);
+
+/* Our address as peers last told it, newest first.  Errors: POLLEN_ENOENT past the end */
+typedef struct pln_observed {
+    pollen_key peer;
+    pollen_addr addr;
+    pln_ts at;
+} pln_observed;
+POLLEN_MUST_USE pollen_err pln_node_observed_at(const pln_node *node, size_t index, pln_observed *ret);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state directory: the reference's files with the reference's names and formats.
+ *
+ *   keys/ed25519.key, .pub          node key       keys/cluster.trust.pb     trust bundle
+ *   keys/admin_ed25519.key, .pub    admin key      keys/membership.cert.pb   membership certificate
+ *   keys/admin.cert.pb              delegated admin certificate
+ *   config.yaml  state.yaml  consumed_invites.json  .state.lock  pln.sock
+ *
+ * Every failing call leaves a sentence that names the file in pollen_last_error().
+ */
+#ifndef PLN_RUN_STATEDIR_H
+#define PLN_RUN_STATEDIR_H
+
+#include "auth/credentials.h"
+#include "wire/config_yaml.h"
+
+/* The default: /var/lib/pln when it exists and we may write it, else ~/.pln.  Into path[4096].
+ * Errors: POLLEN_ENOENT (no home) */
+POLLEN_MUST_USE pollen_err pln_statedir_default(char *path);
+
+/* dir/name into path[4096].  Errors: POLLEN_EINVAL (too long) */
+POLLEN_MUST_USE pollen_err pln_statedir_path(const char *dir, const char *name, char *path);
+
+/*
+ * Loads the node key; makes one where both halves are missing and create is set; restores a missing public
+ * half from the private one.
+ *
+ * Errors: POLLEN_ENOENT, POLLEN_EKEY (malformed, halves of different keys, a lone public key), POLLEN_EMODE,
+ *         those of pln_file_read() and pln_file_write()
+ */
+POLLEN_MUST_USE pollen_err pln_statedir_load_key(const char *dir, bool create, pollen_seed *ret);
+
+/* The whole of keys/.  Errors: as pollen_credentials_load() */
+POLLEN_MUST_USE pollen_err pln_statedir_load_credentials(const char *dir, pln_wall now,
+                                                         pln_credentials *ret);
+POLLEN_MUST_USE pollen_err pln_statedir_save_credentials(const char *dir, const pln_credentials *creds);
+
+/* A missing file is the default configuration.  Errors: POLLEN_ECONFIG, and those of pln_file_read() */
+POLLEN_MUST_USE pollen_err pln_statedir_load_config(const char *dir, pln_config *ret);
+POLLEN_MUST_USE pollen_err pln_statedir_save_config(const char *dir, const pln_config *config);
+
+/* Held by the daemon.  Errors: POLLEN_EBUSY (another holds it), POLLEN_EPERM, POLLEN_EIO */
+POLLEN_MUST_USE pollen_err pln_statedir_lock(const char *dir, int *ret_fd);
+void pln_statedir_unlock(int fd);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state.yaml, what a node knew when it last wrote: peers, services, desired connections, revocations
+ * (wire.md 6.3 of the protocol notes).
+ */
+#ifndef PLN_WIRE_STATE_YAML_H
+#define PLN_WIRE_STATE_YAML_H
+
+#include "wire/admission.h"
+
+typedef struct pln_saved_peer {
+    pollen_key key;
+    char *last_addr;      /* NULL when unknown. */
+    char **addrs;         /* IP addresses without port, in the author's order. */
+    size_t addr_count;
+    uint32_t port;
+    uint32_t external_port;
+} pln_saved_peer;
+
+typedef struct pln_saved_service {
+    char *name;
+    pollen_key provider;
+    uint32_t port;
+} pln_saved_service;
+
+typedef struct pln_saved_connection {
+    pollen_key peer;
+    uint32_t remote_port;
+    uint32_t local_port;
+} pln_saved_connection;
+
+typedef struct pln_saved_state {
+    bool has_local;
+    pollen_key local;
+    pln_saved_peer *peers;
+    size_t peer_count;
+    pln_saved_service *services;
+    size_t service_count;
+    pln_saved_connection *connections;
+    size_t connection_count;
+    pln_revocation *revocations; /* Decoded; the subject is the signed one (D-83).  Not verified here. */
+    size_t revocation_count;
+    size_t bad_revocations;      /* Skipped because malformed or naming another subject beside them. */
+} pln_saved_state;
+
+/*
+ * Owner:  ret is filled only on success (pln_saved_state_fini).
+ * Errors: POLLEN_ESTATE  malformed (why, if not NULL, has 128 bytes for the reason)
+ *         POLLEN_ENOMEM
+ */
+POLLEN_MUST_USE pollen_err pln_saved_state_decode(const char *text, size_t size, pln_saved_state *ret,
+                                                  char *why);
+POLLEN_MUST_USE pollen_err pln_saved_state_encode(const pln_saved_state *state, pln_bytes *ret_text);
+void pln_saved_state_fini(pln_saved_state *state);
+
+#endif

@@ -12,7 +12,10 @@
 #include "base/addr.h"
 #include "base/bytes.h"
 
-enum { GROUPS = 8 }; /* 16-bit groups of an IPv6 address. */
+enum {
+    GROUPS = 8, /* 16-bit groups of an IPv6 address. */
+    NO_GAP,     /* Beyond every place that "::" can have, also behind eight groups. */
+};
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -85,16 +88,16 @@ static bool read_ipv4_tail(const char **at, const char *end, size_t count, uint8
     return true;
 }
 
-/* Groups as they stand in the text; *ret_gap is the place of "::", or GROUPS when there is none. */
+/* Groups as they stand in the text; *ret_gap is the place of "::", or NO_GAP. */
 static bool read_groups(const char **at, const char *end, uint8_t groups[16], size_t *ret_count,
                         size_t *ret_gap) {
     size_t count = 0;
-    *ret_gap = GROUPS;
+    *ret_gap = NO_GAP;
     if (end - *at >= 2 && (*at)[0] == ':' && (*at)[1] == ':') {
         *ret_gap = 0;
         *at += 2;
     }
-    bool more = *ret_gap == GROUPS || (*at < end && pln_hex_value(**at) >= 0);
+    bool more = *ret_gap == NO_GAP || (*at < end && pln_hex_value(**at) >= 0);
     while (more) {
         if (count == GROUPS) {
             return false;
@@ -108,7 +111,7 @@ static bool read_groups(const char **at, const char *end, uint8_t groups[16], si
         }
         count++;
         more = take(at, end, ':');
-        if (more && *ret_gap == GROUPS && take(at, end, ':')) {
+        if (more && *ret_gap == NO_GAP && take(at, end, ':')) {
             *ret_gap = count;
             more = *at < end && pln_hex_value(**at) >= 0;
         }
@@ -125,7 +128,7 @@ static bool read_ipv6(const char **at, const char *end, uint8_t ip[16]) {
         return false;
     }
     memset(ip, 0, 16);
-    if (gap == GROUPS) {
+    if (gap == NO_GAP) {
         memcpy(ip, groups, 2 * count);
         return count == GROUPS;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 /* Size 0 asks for one byte, so that NULL means "no memory" and nothing else. */
@@ -9,6 +10,10 @@ static size_t at_least_one(size_t size) {
 }
 
 void *pln_calloc(size_t count, size_t size) {
+    /* calloc() checks as well, but under AddressSanitizer that ends the process. */
+    if (count > SIZE_MAX / at_least_one(size)) {
+        return NULL;
+    }
     return calloc(at_least_one(count), at_least_one(size));
 }
 

@@ -81,7 +81,9 @@ function(pollen_fuzz name)
     target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
     if(POLLEN_FUZZ)
         target_link_options(${target} PRIVATE -fsanitize=fuzzer)
-        pollen_register_test(fuzz_${name} "${target};-runs=0;${corpus}" 300 "" ${labels})
+        # LibFuzzer's own exit status for a finding is 77, which would pass for skipped.
+        pollen_register_test(fuzz_${name} "${target};-error_exitcode=1;-runs=0;${corpus}" 300 ""
+                             ${labels})
     else()
         target_sources(${target} PRIVATE "${PROJECT_SOURCE_DIR}/fuzz/replay_main.c")
         pollen_register_test(fuzz_${name} "${target};${corpus}" 120 "" ${labels})

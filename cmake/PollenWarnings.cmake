@@ -12,7 +12,6 @@ set(POLLEN_WARNINGS
     -Wundef
     -Wpointer-arith
     -Wwrite-strings
-    -Wcast-qual
     -Wformat=2
     # Off:
     -Wno-sign-conversion  # gcc -Wconversion leaves it off in C and clang turns it on; uint8_t and

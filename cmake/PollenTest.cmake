@@ -38,14 +38,19 @@ function(pollen_test name)
 endfunction()
 
 # pollen_script_test(<name> COMMAND ... [LABELS ...] [TIMEOUT <s>] [SERIAL])
-# Registers a command; exit status 77 means skipped.  The directory is no label here.
+# Registers a command as <name>; exit status 77 means skipped.  The directory is a label, as above.
 function(pollen_script_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "COMMAND;LABELS")
-    pollen_test_skipped(skip ${arg_LABELS})
+    set(labels ${arg_LABELS})
+    if(NOT CMAKE_CURRENT_SOURCE_DIR STREQUAL PROJECT_SOURCE_DIR)
+        get_filename_component(directory "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+        list(PREPEND labels ${directory})
+    endif()
+    pollen_test_skipped(skip ${labels})
     if(skip)
         return()
     endif()
-    pollen_register_test(${name} "${arg_COMMAND}" "${arg_TIMEOUT}" "${arg_SERIAL}" ${arg_LABELS})
+    pollen_register_test(${name} "${arg_COMMAND}" "${arg_TIMEOUT}" "${arg_SERIAL}" ${labels})
 endfunction()
 
 function(pollen_register_test name command timeout serial)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The chain of trust: trust bundle (root key) -> admin certificate (signed by the root) -> membership
- * certificate (signed by the admin, carries its admin certificate).
+ * The chain of trust: trust bundle (root key) -> admin certificate (signed by the root) ->
+ * membership certificate (signed by the admin, carries its admin certificate).
  *
  * Thread: pure functions of their arguments.
  */
@@ -23,7 +23,8 @@ POLLEN_MUST_USE pollen_err pln_trust_verify(const pln_trust *trust);
 
 /*
  * Errors: POLLEN_ESIGNATURE  not signed by the trust's root
- *         POLLEN_EEXPIRED    outside its window, PLN_SKEW_SECONDS allowed on both ends, without overflow
+ *         POLLEN_EEXPIRED    outside its window, PLN_SKEW_SECONDS allowed on both ends, without
+ *                            overflow
  *         POLLEN_ECLUSTER    names another cluster
  *         POLLEN_EKEY        the admin key is unusable
  */
@@ -38,8 +39,9 @@ POLLEN_MUST_USE pollen_err pln_admin_cert_verify(const pln_admin_cert *cert, con
  *         POLLEN_ESUBJECT    subject (when not NULL) is another key
  *         POLLEN_EKEY        subject or issuer key is unusable
  */
-POLLEN_MUST_USE pollen_err pln_member_cert_verify(const pln_member_cert *cert, const pln_trust *trust,
-                                                  const pollen_key *subject, pln_wall now);
+POLLEN_MUST_USE pollen_err pln_member_cert_verify(const pln_member_cert *cert,
+                                                  const pln_trust *trust, const pollen_key *subject,
+                                                  pln_wall now);
 
 /* Past not_after and the allowed skew. */
 bool pln_member_cert_is_expired(const pln_member_cert *cert, pln_wall now);
@@ -49,7 +51,7 @@ bool pln_window_contains(int64_t not_before, int64_t not_after, pln_wall now);
 
 /* Who may sign for a cluster: the root key itself, or a key with an admin certificate. */
 typedef struct pln_signer {
-    pollen_seed seed;     /* Wiped by pln_signer_fini(). */
+    pollen_seed seed; /* Wiped by pln_signer_fini(). */
     pollen_key admin_pub;
     pln_trust trust;
     pln_admin_cert issuer;
@@ -62,21 +64,25 @@ typedef struct pln_signer {
  * Owner:  everything is copied; ret is filled only on success (pln_signer_fini).
  * Errors: POLLEN_EKEY, POLLEN_ENOMEM
  */
-POLLEN_MUST_USE pollen_err pln_signer_create_root(const pollen_seed *root_seed, int64_t admin_ttl_seconds,
-                                                  const pln_rng *rng, pln_wall now, pln_signer *ret);
+POLLEN_MUST_USE pollen_err pln_signer_create_root(const pollen_seed *root_seed,
+                                                  int64_t admin_ttl_seconds, const pln_rng *rng,
+                                                  pln_wall now, pln_signer *ret);
 
-/* Errors: those of pln_admin_cert_verify(), POLLEN_ECERT when the certificate names another admin key
+/* Errors: those of pln_admin_cert_verify(), POLLEN_ECERT when the certificate names another admin
+ *         key
  * (D-85), POLLEN_ENOMEM */
 POLLEN_MUST_USE pollen_err pln_signer_create_delegated(const pollen_seed *admin_seed,
-                                                       const pln_trust *trust, const pln_admin_cert *cert,
-                                                       pln_wall now, pln_signer *ret);
+                                                       const pln_trust *trust,
+                                                       const pln_admin_cert *cert, pln_wall now,
+                                                       pln_signer *ret);
 void pln_signer_fini(pln_signer *signer);
 
-/* Errors of the issuing functions: POLLEN_EKEY, POLLEN_EINVAL (ttl <= 0), POLLEN_ENOTADMIN (not the root),
+/* Errors of the issuing functions: POLLEN_EKEY, POLLEN_EINVAL (ttl <= 0), POLLEN_ENOTADMIN (not the
+ * root),
  * POLLEN_ENOMEM. */
 POLLEN_MUST_USE pollen_err pln_admin_cert_issue(const pln_signer *root, const pollen_key *admin_pub,
-                                                int64_t ttl_seconds, const pln_rng *rng, pln_wall now,
-                                                pln_admin_cert *ret);
+                                                int64_t ttl_seconds, const pln_rng *rng,
+                                                pln_wall now, pln_admin_cert *ret);
 
 typedef struct pln_member_terms {
     int64_t ttl_seconds;
@@ -84,7 +90,8 @@ typedef struct pln_member_terms {
 } pln_member_terms;
 
 /* Valid from one minute ago, so that a slower clock takes it at once. */
-POLLEN_MUST_USE pollen_err pln_member_cert_issue(const pln_signer *signer, const pollen_key *subject,
+POLLEN_MUST_USE pollen_err pln_member_cert_issue(const pln_signer *signer,
+                                                 const pollen_key *subject,
                                                  const pln_member_terms *terms, const pln_rng *rng,
                                                  pln_wall now, pln_member_cert *ret);
 

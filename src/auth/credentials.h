@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials: what a node is (its key), where it belongs (trust and membership certificate), and whether
- * it may sign for the cluster.  Also the rules by which a join token changes them.
+ * Credentials: what a node is (its key), where it belongs (trust and membership certificate), and
+ * whether it may sign for the cluster.  Also the rules by which a join token changes them.
  */
 #ifndef PLN_AUTH_CREDENTIALS_H
 #define PLN_AUTH_CREDENTIALS_H
@@ -11,7 +11,7 @@
 typedef struct pln_credentials {
     pollen_seed seed;
     pollen_key key;
-    bool enrolled;            /* trust and member_cert are set. */
+    bool enrolled; /* trust and member_cert are set. */
     pln_trust trust;
     pln_member_cert member_cert;
     bool has_signer;
@@ -23,28 +23,32 @@ void pln_credentials_fini(pln_credentials *creds); /* Wipes the secrets. */
 
 /* A new cluster of which this node is root and first member.
  * Errors: POLLEN_EEXIST (already enrolled), POLLEN_EKEY, POLLEN_ENOMEM */
-POLLEN_MUST_USE pollen_err pln_credentials_create_root(pln_credentials *creds, const pollen_seed *root_seed,
+POLLEN_MUST_USE pollen_err pln_credentials_create_root(pln_credentials *creds,
+                                                       const pollen_seed *root_seed,
                                                        int64_t admin_ttl_seconds,
                                                        int64_t membership_ttl_seconds,
                                                        const pln_rng *rng, pln_wall now);
 
 /*
- * Applies a join token: enrols, or replaces the certificate when the token's lasts longer (or the present
- * one expired); a longer one is kept.  Nothing changes on error.
+ * Applies a join token: enrols, or replaces the certificate when the token's lasts longer (or the
+ * present one expired); a longer one is kept.  Nothing changes on error.
  *
- * Errors: those of pln_join_verify(), POLLEN_ECLUSTER when enrolled in another cluster (D-19), POLLEN_ENOMEM
+ * Errors: those of pln_join_verify(), POLLEN_ECLUSTER when enrolled in another cluster (D-19),
+ *         POLLEN_ENOMEM
  */
-POLLEN_MUST_USE pollen_err pln_credentials_apply(pln_credentials *creds, const pln_join_token *token,
-                                                 pln_wall now, bool *ret_changed);
+POLLEN_MUST_USE pollen_err pln_credentials_apply(pln_credentials *creds,
+                                                 const pln_join_token *token, pln_wall now,
+                                                 bool *ret_changed);
 
 /*
- * Installs a renewed certificate: same subject and cluster, signatures hold, not_after strictly later, the
- * renewable flag as before (D-7).
+ * Installs a renewed certificate: same subject and cluster, signatures hold, not_after strictly
+ * later, the renewable flag as before (D-7).
  *
- * Errors: those of pln_member_cert_verify(), POLLEN_ECERT (not later, or flags changed), POLLEN_ENOMEM
+ * Errors: those of pln_member_cert_verify(), POLLEN_ECERT (not later, or flags changed),
+ *         POLLEN_ENOMEM
  */
-POLLEN_MUST_USE pollen_err pln_credentials_renew(pln_credentials *creds, const pln_member_cert *cert,
-                                                 pln_wall now);
+POLLEN_MUST_USE pollen_err pln_credentials_renew(pln_credentials *creds,
+                                                 const pln_member_cert *cert, pln_wall now);
 
 POLLEN_MUST_USE pollen_err pln_credentials_copy(pln_credentials *dst, const pln_credentials *src);
 

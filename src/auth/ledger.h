@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger of redeemed invites: an invite admits one subject, and that subject gets the same answer as
- * often as it asks (D-59).
+ * The ledger of redeemed invites: an invite admits one subject, and that subject gets the same
+ * answer as often as it asks (D-59).
  *
- * Deciding and recording are split, so that the record can be on disk before the answer leaves and a
- * failed write leaves no trace (D-62):
+ * Deciding and recording are split, so that the record can be on disk before the answer leaves and
+ * a failed write leaves no trace (D-62):
  *   find -> (nothing) -> issue -> encode with the candidate -> owner writes -> commit -> answer
  * While a write is under way for a token id, a second request for it is told to wait.
  */
@@ -37,7 +37,8 @@ void pln_ledger_init(pln_ledger *ledger, const pln_rng *rng);
 void pln_ledger_fini(pln_ledger *ledger);
 
 /* Errors: POLLEN_ESTATE (malformed; the ledger stays empty), POLLEN_ENOMEM */
-POLLEN_MUST_USE pollen_err pln_ledger_load(pln_ledger *ledger, const char *text, size_t size, char *why);
+POLLEN_MUST_USE pollen_err pln_ledger_load(pln_ledger *ledger, const char *text, size_t size,
+                                           char *why);
 
 /* Token ids of different case are the same id (a UUID is a number).  ret_answer borrows the encoded
  * JoinToken when the verdict is SAME. */
@@ -45,8 +46,8 @@ pln_ledger_verdict pln_ledger_find(const pln_ledger *ledger, const pln_invite_to
                                    const pollen_key *subject, const pln_bytes **ret_answer);
 
 /*
- * Marks the token as pending for the subject, with its answer, drops entries that lapsed (expires_at +
- * 60 s < now), and gives the file content to be written.
+ * Marks the token as pending for the subject, with its answer, drops entries that lapsed
+ * (expires_at + 60 s < now), and gives the file content to be written.
  *
  * Errors: POLLEN_EEXIST  not new; POLLEN_ELIMIT; POLLEN_ENOMEM; the ledger is unchanged then
  */

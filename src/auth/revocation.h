@@ -17,7 +17,8 @@ POLLEN_MUST_USE pollen_err pln_revocation_verify(const pln_revocation *revocatio
 
 typedef struct pln_revocation_entry pln_revocation_entry;
 
-/* Deny by key, never by signature or bytes: a second signature of the same entry changes nothing. */
+/* Deny by key, never by signature or bytes: a second signature of the same entry changes nothing.
+ * */
 typedef struct pln_revocations {
     pln_revocation_entry *head;
     pln_hash_key hash_key;
@@ -29,7 +30,8 @@ void pln_revocations_fini(pln_revocations *set);
 
 /* Verifies and adds; a copy is kept.  *ret_added tells whether the subject is new.
  * Errors: those of pln_revocation_verify(), POLLEN_ELIMIT, POLLEN_ENOMEM */
-POLLEN_MUST_USE pollen_err pln_revocations_add(pln_revocations *set, const pln_revocation *revocation,
+POLLEN_MUST_USE pollen_err pln_revocations_add(pln_revocations *set,
+                                               const pln_revocation *revocation,
                                                const pln_trust *trust, bool *ret_added);
 bool pln_revocations_has(const pln_revocations *set, const pollen_key *key);
 

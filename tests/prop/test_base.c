@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random operations on the containers against models too simple to be wrong.  POLLEN_SEED=n replays. */
+/* Random operations on the containers against models too simple to be wrong.  POLLEN_SEED=n
+ * replays. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,7 @@
 #include "base/rng.h"
 #include "support/seed.h"
 
-/* ---- Timers against a list that is searched ---------------------------------------------------- */
+/* ---- Timers against a list that is searched -------------------------------------------------- */
 
 enum { TIMERS = 60 };
 
@@ -78,7 +79,7 @@ static void test_timers_leave_as_a_searched_list_says(void **state) {
     pln_heap_fini(&heap);
 }
 
-/* ---- Chunk queues against a flat buffer -------------------------------------------------------- */
+/* ---- Chunk queues against a flat buffer ------------------------------------------------------ */
 
 enum { FLAT_BYTES = 4096 };
 
@@ -167,7 +168,7 @@ static void test_chunks_hold_what_a_flat_buffer_would(void **state) {
     pln_chunkq_clear(&q);
 }
 
-/* ---- Addresses --------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 static void test_every_address_reads_back_as_it_prints(void **state) {
     (void)state;
@@ -196,7 +197,8 @@ static void test_every_address_reads_back_as_it_prints(void **state) {
     }
 }
 
-/* Text made of the letters an address is made of: whatever is taken must print and read back the same. */
+/* Text made of the letters an address is made of: whatever is taken must print and read back the
+ * same. */
 static void test_whatever_is_read_prints_and_reads_the_same(void **state) {
     (void)state;
     static const char letters[] = "0123456789abcfF:::...[]%";

@@ -19,8 +19,9 @@
  *         assert_int_equal(fail_mem_live(), live);
  *     }
  *
- * Only the n-th allocation fails, those after it succeed, so that clean-up and retries are tested as well.
- * An armed failure hits whoever allocates next, also the test itself: arm late, disarm at once.
+ * Only the n-th allocation fails, those after it succeed, so that clean-up and retries are tested
+ * as well. An armed failure hits whoever allocates next, also the test itself: arm late, disarm at
+ * once.
  *
  * Thread: the counters are atomic, but arming while other threads allocate makes n arbitrary.
  */
@@ -39,7 +40,8 @@ bool fail_mem_disarm(void);
 /* Allocations tried since the last fail_mem_arm(). */
 size_t fail_mem_count(void);
 
-/* Blocks allocated and not freed yet since the program began: equal before and after, nothing leaked. */
+/* Blocks allocated and not freed yet since the program began: equal before and after, nothing
+ * leaked. */
 long fail_mem_live(void);
 
 #endif

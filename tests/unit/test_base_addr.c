@@ -15,7 +15,7 @@ static pollen_addr parsed(const char *text) {
     return addr;
 }
 
-/* ---- Text -------------------------------------------------------------------------------------- */
+/* ---- Text ------------------------------------------------------------------------------------ */
 
 /* Text, and the form it is printed in. */
 static const char *const good[][2] = {
@@ -200,7 +200,7 @@ static void test_lenient_form_fills_in_the_port(void **state) {
     assert_int_equal(pln_addr_parse_lenient(NULL, 1, &addr), POLLEN_EADDR);
 }
 
-/* ---- Comparing --------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static void test_zone_counts_beside_link_local_addresses_only(void **state) {
     (void)state;
@@ -258,7 +258,7 @@ static void test_ipv4_is_held_mapped(void **state) {
     assert_false(pollen_addr_is_ipv4(&b));
 }
 
-/* ---- Ranges: the last address outside, the first and last inside, the first outside again ------ */
+/* ---- Ranges: the last address outside, the first and last inside, the first outside again ---- */
 
 enum {
     LOOPBACK = 1,

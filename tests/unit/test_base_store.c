@@ -15,7 +15,7 @@
 #include "base/time.h"
 #include "support/fail_mem.h"
 
-/* ---- Times ------------------------------------------------------------------------------------- */
+/* ---- Times ----------------------------------------------------------------------------------- */
 
 static void test_times_saturate(void **state) {
     (void)state;
@@ -31,7 +31,7 @@ static void test_times_saturate(void **state) {
     assert_true(pln_ts_reached(100, 101));
 }
 
-/* ---- Timers ------------------------------------------------------------------------------------ */
+/* ---- Timers ---------------------------------------------------------------------------------- */
 
 static void test_timers_leave_at_their_instant(void **state) {
     (void)state;
@@ -124,7 +124,7 @@ static void test_a_timer_leads_to_its_owner(void **state) {
     assert_ptr_equal(PLN_TIMER_OWNER(&o.timer, owner, timer), &o);
 }
 
-/* ---- Chunks ------------------------------------------------------------------------------------ */
+/* ---- Chunks ---------------------------------------------------------------------------------- */
 
 static void test_append_fills_the_tail_first(void **state) {
     (void)state;
@@ -196,7 +196,7 @@ static void test_chunks_move_whole(void **state) {
     assert_int_equal(fail_mem_live(), live);
 }
 
-/* ---- Hash tables ------------------------------------------------------------------------------- */
+/* ---- Hash tables ----------------------------------------------------------------------------- */
 
 typedef struct item {
     uint32_t id;
@@ -285,7 +285,7 @@ static void test_maps_survive_lack_of_memory(void **state) {
     assert_int_equal(fail_mem_live(), live);
 }
 
-/* ---- Randomness -------------------------------------------------------------------------------- */
+/* ---- Randomness ------------------------------------------------------------------------------ */
 
 static void test_a_seed_gives_one_sequence(void **state) {
     (void)state;

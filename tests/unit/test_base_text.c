@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "support/fail_mem.h"
 
-/* ---- Errors ------------------------------------------------------------------------------------ */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 static void test_every_error_has_a_name_and_a_text(void **state) {
     (void)state;
@@ -37,7 +37,7 @@ static void test_foreign_numbers_are_unknown(void **state) {
     }
 }
 
-/* ---- Hexadecimal and keys ---------------------------------------------------------------------- */
+/* ---- Hexadecimal and keys -------------------------------------------------------------------- */
 
 static void test_hex_reads_both_cases_and_writes_lower(void **state) {
     (void)state;
@@ -107,7 +107,7 @@ static void test_the_smaller_key_is_so_from_the_first_byte(void **state) {
     assert_true(pln_key_compare(&b, &a) > 0);
 }
 
-/* ---- Bytes ------------------------------------------------------------------------------------- */
+/* ---- Bytes ----------------------------------------------------------------------------------- */
 
 static void test_bytes_replace_what_they_held(void **state) {
     (void)state;
@@ -168,7 +168,7 @@ static void test_memory_of_no_size_is_a_block(void **state) {
     pln_free(text);
 }
 
-/* ---- Log --------------------------------------------------------------------------------------- */
+/* ---- Log ------------------------------------------------------------------------------------- */
 
 typedef struct sink {
     int count;

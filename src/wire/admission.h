@@ -121,13 +121,16 @@ typedef struct pln_revocation {
  *         POLLEN_ENOMEM
  */
 POLLEN_MUST_USE pollen_err pln_trust_decode(const uint8_t *bytes, size_t size, pln_trust *ret);
-POLLEN_MUST_USE pollen_err pln_admin_cert_decode(const uint8_t *bytes, size_t size, pln_admin_cert *ret);
+POLLEN_MUST_USE pollen_err pln_admin_cert_decode(const uint8_t *bytes, size_t size,
+                                                 pln_admin_cert *ret);
 POLLEN_MUST_USE pollen_err pln_member_cert_decode(const uint8_t *bytes, size_t size,
                                                   pln_member_cert *ret);
-POLLEN_MUST_USE pollen_err pln_join_token_decode(const uint8_t *bytes, size_t size, pln_join_token *ret);
+POLLEN_MUST_USE pollen_err pln_join_token_decode(const uint8_t *bytes, size_t size,
+                                                 pln_join_token *ret);
 POLLEN_MUST_USE pollen_err pln_invite_token_decode(const uint8_t *bytes, size_t size,
                                                    pln_invite_token *ret);
-POLLEN_MUST_USE pollen_err pln_revocation_decode(const uint8_t *bytes, size_t size, pln_revocation *ret);
+POLLEN_MUST_USE pollen_err pln_revocation_decode(const uint8_t *bytes, size_t size,
+                                                 pln_revocation *ret);
 
 /*
  * Building, in two steps: *_encode_claims() fills signed_bytes from the fields (embedded objects need
@@ -177,7 +180,8 @@ bool pln_is_uuid(const char *text);
  * Errors: POLLEN_ETOKEN  not such text, or longer than a token may be
  *         POLLEN_ENOMEM
  */
-POLLEN_MUST_USE pollen_err pln_token_text_decode(const char *text, size_t size, pln_bytes *ret_bytes);
+POLLEN_MUST_USE pollen_err pln_token_text_decode(const char *text, size_t size,
+                                                 pln_bytes *ret_bytes);
 POLLEN_MUST_USE pollen_err pln_token_text_encode(const pln_bytes *token, char **ret_text);
 
 #endif

@@ -30,7 +30,8 @@ typedef struct pln_config {
  * Errors: POLLEN_ECONFIG  malformed, negative durations, numbers where durations belong, over its limits
  *         POLLEN_ENOMEM
  */
-POLLEN_MUST_USE pollen_err pln_config_decode(const char *text, size_t size, pln_config *ret, char *why);
+POLLEN_MUST_USE pollen_err pln_config_decode(const char *text, size_t size, pln_config *ret,
+                                             char *why);
 
 /* Owner: ret_text is the caller's (pln_bytes_fini). */
 POLLEN_MUST_USE pollen_err pln_config_encode(const pln_config *config, pln_bytes *ret_text);

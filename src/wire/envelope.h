@@ -22,12 +22,13 @@
  * protobuf demands; unknown fields are skipped.  An envelope without a known body has kind
  * POLLEN_ENVELOPE_NONE.  Linear in size, no allocation but for merging.
  *
- * Owner:  ret_body borrows from bytes, or from scratch when bodies had to be merged.
+ * Owner:  ret_body borrows from bytes, or from scratch when bodies had to be merged; scratch is the
+ *         caller's, initialised, and may be used again (what it held is freed when it is needed).
  * Errors: POLLEN_EPROTO  malformed, or longer than PLN_ENVELOPE_BYTES_MAX
  *         POLLEN_ENOMEM
  */
-POLLEN_MUST_USE pollen_err pln_envelope_decode(const uint8_t *bytes, size_t size, pln_bytes *scratch,
-                                               pollen_envelope_kind *ret_kind,
+POLLEN_MUST_USE pollen_err pln_envelope_decode(const uint8_t *bytes, size_t size,
+                                               pln_bytes *scratch, pollen_envelope_kind *ret_kind,
                                                const uint8_t **ret_body, size_t *ret_body_size);
 
 /* Bytes needed around a body: key and length. */
@@ -39,7 +40,9 @@ size_t pln_envelope_encode(pollen_envelope_kind kind, const uint8_t *body, size_
 
 /* ---- Bodies ------------------------------------------------------------------------------------ */
 /* Decoders: POLLEN_EPROTO when malformed or out of range, POLLEN_ENOMEM.  Encoders give the whole
- * *envelope* (kind and body) into ret, owned by the caller; POLLEN_ENOMEM.  Reasons are cut at 255 bytes. */
+ * *envelope* (kind and body) into ret, owned by the caller; POLLEN_ENOMEM, or POLLEN_EINVAL when an
+ * embedded object has no wire or an echo is larger than any envelope.  Reasons are cut at 255 bytes, and
+ * what is not printable in them becomes '?'. */
 
 typedef struct pln_punch_request {
     pollen_key peer; /* The reference pads and cuts other lengths; we refuse them. */
@@ -102,10 +105,13 @@ POLLEN_MUST_USE pollen_err pln_punch_request_encode(const pln_punch_request *msg
 POLLEN_MUST_USE pollen_err pln_punch_trigger_encode(const pln_punch_trigger *msg, pln_bytes *ret);
 /* token->wire and join_token->wire must be filled. */
 POLLEN_MUST_USE pollen_err pln_redeem_request_encode(const pln_redeem_request *msg, pln_bytes *ret);
-POLLEN_MUST_USE pollen_err pln_redeem_response_encode(const pln_redeem_response *msg, pln_bytes *ret);
+POLLEN_MUST_USE pollen_err pln_redeem_response_encode(const pln_redeem_response *msg,
+                                                      pln_bytes *ret);
 POLLEN_MUST_USE pollen_err pln_observed_address_encode(const pollen_addr *addr, pln_bytes *ret);
-POLLEN_MUST_USE pollen_err pln_renewal_request_encode(const pln_renewal_request *msg, pln_bytes *ret);
-POLLEN_MUST_USE pollen_err pln_renewal_response_encode(const pln_renewal_response *msg, pln_bytes *ret);
+POLLEN_MUST_USE pollen_err pln_renewal_request_encode(const pln_renewal_request *msg,
+                                                      pln_bytes *ret);
+POLLEN_MUST_USE pollen_err pln_renewal_response_encode(const pln_renewal_response *msg,
+                                                       pln_bytes *ret);
 POLLEN_MUST_USE pollen_err pln_echo_encode(const pln_echo *msg, pln_bytes *ret);
 
 void pln_redeem_request_fini(pln_redeem_request *msg);

@@ -11,11 +11,11 @@
 
 typedef struct pln_ledger_entry {
     char token_id[PLN_TOKEN_ID_BYTES];
-    int64_t expires_at;  /* <= 0 never lapses. */
+    int64_t expires_at; /* <= 0 never lapses. */
     int64_t consumed_at;
-    bool has_subject;    /* Absent in entries that the reference wrote. */
+    bool has_subject; /* Absent in entries that the reference wrote. */
     pollen_key subject;
-    pln_bytes answer;    /* Encoded JoinToken; empty in entries that the reference wrote. */
+    pln_bytes answer; /* Encoded JoinToken; empty in entries that the reference wrote. */
 } pln_ledger_entry;
 
 /*

@@ -10,8 +10,8 @@
 
 typedef struct pln_saved_peer {
     pollen_key key;
-    char *last_addr;      /* NULL when unknown. */
-    char **addrs;         /* IP addresses without port, in the author's order. */
+    char *last_addr; /* NULL when unknown. */
+    char **addrs;    /* IP addresses without port, in the author's order. */
     size_t addr_count;
     uint32_t port;
     uint32_t external_port;
@@ -38,9 +38,10 @@ typedef struct pln_saved_state {
     size_t service_count;
     pln_saved_connection *connections;
     size_t connection_count;
-    pln_revocation *revocations; /* Decoded; the subject is the signed one (D-83).  Not verified here. */
+    pln_revocation
+        *revocations; /* Decoded; the subject is the signed one (D-83).  Not verified here. */
     size_t revocation_count;
-    size_t bad_revocations;      /* Skipped because malformed or naming another subject beside them. */
+    size_t bad_revocations; /* Skipped because malformed or naming another subject beside them. */
 } pln_saved_state;
 
 /*
@@ -48,9 +49,10 @@ typedef struct pln_saved_state {
  * Errors: POLLEN_ESTATE  malformed (why, if not NULL, has 128 bytes for the reason)
  *         POLLEN_ENOMEM
  */
-POLLEN_MUST_USE pollen_err pln_saved_state_decode(const char *text, size_t size, pln_saved_state *ret,
-                                                  char *why);
-POLLEN_MUST_USE pollen_err pln_saved_state_encode(const pln_saved_state *state, pln_bytes *ret_text);
+POLLEN_MUST_USE pollen_err pln_saved_state_decode(const char *text, size_t size,
+                                                  pln_saved_state *ret, char *why);
+POLLEN_MUST_USE pollen_err pln_saved_state_encode(const pln_saved_state *state,
+                                                  pln_bytes *ret_text);
 void pln_saved_state_fini(pln_saved_state *state);
 
 #endif

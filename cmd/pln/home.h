@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What several verbs do with the state directory.  Each reports its own error. */
+#ifndef PLN_CMD_HOME_H
+#define PLN_CMD_HOME_H
+
+#include <pollen/admission.h>
+
+#include "pln/cli.h"
+
+/*
+ * Loads the credentials of cli's directory; where there is no node key yet and create is set, makes
+ * the directory and the key.
+ *
+ * Owner:  ret_credentials is the caller's.
+ */
+POLLEN_MUST_USE pln_exit pln_home_load(pln_cli *cli, bool create,
+                                       pollen_credentials **ret_credentials);
+
+/* Makes a cluster of which this node is root and first member, and saves it. */
+POLLEN_MUST_USE pln_exit pln_home_create_cluster(pln_cli *cli, pollen_credentials *credentials,
+                                                 pollen_key *ret_root);
+
+/* Keeps every other command and the daemon from changing the directory;
+ * pln_statedir_unlock(*ret_fd). */
+POLLEN_MUST_USE pln_exit pln_home_lock(pln_cli *cli, int *ret_fd);
+
+/* An option of a command that would fit the present one, with the directory that was given:
+ * "pln --dir D up".  Into hint[PLN_HOME_HINT_BYTES], returns hint. */
+enum { PLN_HOME_HINT_BYTES = 512 };
+char *pln_home_hint(const pln_cli *cli, const char *command, char *hint);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One for each verb, defined in the file of its function: cmd_<verb>.c. */
+#ifndef PLN_CMD_VERBS_H
+#define PLN_CMD_VERBS_H
+
+#include "pln/cli.h"
+
+extern const pln_verb pln_verb_help;
+extern const pln_verb pln_verb_id;
+extern const pln_verb pln_verb_init;
+extern const pln_verb pln_verb_version;
+
+#endif

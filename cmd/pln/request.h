@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests on the control socket: {"schema":"pollen.control/1","verb":...} and the fields of that
+ * verb. Strict in both directions: a field that is missing, unknown, of another type or out of
+ * range is refused, because a daemon that skips over what it does not understand does something
+ * else than it was asked.
+ *
+ * The answer is one or more lines of the machine contract.
+ *
+ *   status         one pollen.status/1
+ *   info           one pollen.info/1: what other verbs need to know of the daemon
+ *   watch          pollen.event/1 until the client hangs up
+ *   ping           pollen.ping/1 for each, `count` 0 until the client hangs up
+ *   reload         pollen.ok/1 once credentials and configuration were read anew
+ *   shutdown       pollen.ok/1, and the end of the connection once the daemon is gone
+ *   stream_listen, stream_connect
+ *                  one pollen.stream/1, then the connection carries the stream's bytes
+ *
+ * or, at any point, one pollen.error/1 as the last line.
+ */
+#ifndef PLN_CMD_REQUEST_H
+#define PLN_CMD_REQUEST_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <pollen/err.h>
+
+#define PLN_REQUEST_SCHEMA "pollen.control/1"
+#define PLN_REQUEST_PEER_BYTES 65
+#define PLN_REQUEST_WHY_BYTES 128
+#define PLN_REQUEST_TIMEOUT_MS_MAX (24 * 3600 * 1000)
+#define PLN_REQUEST_PING_SIZE_MAX 1200 /* Less than every path carries. */
+
+typedef enum pln_request_verb {
+    PLN_REQUEST_INFO,
+    PLN_REQUEST_PING,
+    PLN_REQUEST_RELOAD,
+    PLN_REQUEST_SHUTDOWN,
+    PLN_REQUEST_STATUS,
+    PLN_REQUEST_STREAM_CONNECT,
+    PLN_REQUEST_STREAM_LISTEN,
+    PLN_REQUEST_WATCH,
+    PLN_REQUEST_VERBS,
+} pln_request_verb;
+
+/* Fields that the verb does not have are zero. */
+typedef struct pln_request {
+    pln_request_verb verb;
+    char peer[PLN_REQUEST_PEER_BYTES]; /* PING, STREAM_CONNECT: an id or its beginning. */
+    int64_t port;                      /* STREAM_*: 1 to 65535. */
+    int64_t count;                     /* PING */
+    int64_t interval_ms;               /* PING */
+    int64_t timeout_ms;                /* PING: of each; STREAM_*. */
+    int64_t size;                      /* PING */
+    bool until_direct;                 /* PING */
+} pln_request;
+
+/*
+ * Owner:  line is borrowed; why[PLN_REQUEST_WHY_BYTES] receives the reason of a refusal.
+ * Errors: POLLEN_EINVAL
+ */
+POLLEN_MUST_USE pollen_err pln_request_parse(const char *line, size_t size, pln_request *ret,
+                                             char *why);
+
+/* Owner: a new reference; NULL when there is no memory. */
+json_t *pln_request_encode(const pln_request *request);
+
+#endif

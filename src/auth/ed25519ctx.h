@@ -3,6 +3,8 @@
  * Ed25519ctx (RFC 8032, 5.1), composed from libsodium's group operations: the only signature the
  * admission objects use.  The context separates the kinds of objects, so that a signature over one
  * can never stand for another.
+ *
+ * Thread: pure functions of their arguments.
  */
 #ifndef PLN_AUTH_ED25519CTX_H
 #define PLN_AUTH_ED25519CTX_H
@@ -28,17 +30,18 @@ POLLEN_MUST_USE pollen_err pln_ed25519ctx_sign(const pollen_seed *seed, const ch
                                                const uint8_t *msg, size_t size, pln_signature *ret);
 
 /* True when the signature holds: S below the group order, the cofactorless equation, R compared as
- * bytes, as the reference does; and, beyond it, a key that is neither small-order nor non-canonical
- * (D-84). */
+ * bytes, as the reference does; and, beyond it, a key that is neither of small order nor written in
+ * a second way, because with such a key one signature fits many messages. */
 bool pln_ed25519ctx_verify(const pollen_key *pub, const char *context, const uint8_t *msg,
                            size_t size, const pln_signature *signature);
 
 /* A key that may act as a node or an issuer: canonical, on the curve, not of small order. */
 bool pln_key_is_usable(const pollen_key *pub);
 
-/* SHA-256, and HKDF-SHA-256 (RFC 5869) for secrets derived from the node key: label separates uses.
- * */
 void pln_sha256(const uint8_t *bytes, size_t size, uint8_t ret_hash[32]);
+
+/* HKDF-SHA-256 (RFC 5869) for secrets derived from the node key; the label separates their uses.
+ * At most 8160 bytes. */
 void pln_derive_secret(const pollen_seed *seed, const char *label, uint8_t *ret, size_t size);
 
 #endif

@@ -35,6 +35,17 @@ static inline pln_ts pln_ts_min(pln_ts a, pln_ts b) {
     return a < b ? a : b;
 }
 
+/* wall + seconds (which may be negative), held at the ends of the type instead of overflowing. */
+static inline pln_wall pln_wall_add(pln_wall wall, int64_t seconds) {
+    if (seconds > 0 && wall > INT64_MAX - seconds) {
+        return INT64_MAX;
+    }
+    if (seconds < 0 && wall < INT64_MIN - seconds) {
+        return INT64_MIN;
+    }
+    return wall + seconds;
+}
+
 /* A deadline counts as reached at its very instant. */
 static inline int pln_ts_reached(pln_ts deadline, pln_ts now) {
     return deadline <= now;

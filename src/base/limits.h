@@ -31,8 +31,27 @@ enum { PLN_BOOTSTRAP_MAX = 64 };       /* Peers in one token. */
 enum { PLN_ADDRS_MAX = 16 };           /* Addresses of one peer. */
 enum { PLN_ADDR_TEXT_MAX = 255 };      /* As long as a DNS name may be (RFC 1035, 2.3.4). */
 enum { PLN_GOSSIP_EVENTS_MAX = 1024 }; /* Events in one batch: 16 bytes is the smallest. */
+enum { PLN_GOSSIP_IPS_MAX = 64 };      /* Interface addresses that a node may tell of itself. */
 enum { PLN_CLOCK_ENTRIES_MAX = 256 };  /* Entries of one vector clock: 68 bytes each at least. */
 enum { PLN_SERVICE_NAME_MAX = 64 };    /* As the control protocol of the reference. */
+
+/* ---- Files ------------------------------------------------------------------------------------- */
+
+/* A settings file names at most PLN_BOOTSTRAP_MAX peers of PLN_ADDRS_MAX addresses: 300 KiB. */
+enum { PLN_CONFIG_TEXT_MAX = 1024 * 1024 };
+
+/* 16 Ki peers of 1 KiB each, and as much again for services and revocations. */
+enum { PLN_STATE_TEXT_MAX = 32 * 1024 * 1024 };
+
+/* 128 Ki redeemed invites, each with an answer of 1 KiB in base64. */
+enum { PLN_LEDGER_TEXT_MAX = 256 * 1024 * 1024 };
+
+/* Our files are four levels deep; what is unknown in them may be somewhat deeper. */
+enum { PLN_YAML_DEPTH_MAX = 16 };
+
+/* A node is a scalar, list or map.  Keys are looked for one after the other, so they are few. */
+enum { PLN_YAML_NODES_MAX = 1024 * 1024 };
+enum { PLN_YAML_KEYS_MAX = 64 };
 
 /* ---- Connections -------------------------------------------------------------------------------
  */

@@ -49,9 +49,9 @@ bool pln_is_uuid(const char *text) {
 
 pollen_err pln_admission_seal(const pln_bytes *signed_bytes, const pln_signature *signature,
                               const pln_proto_message *decoded, pln_bytes *ret_wire) {
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_present(&out, 1, signed_bytes->data, signed_bytes->size);
     pln_proto_put_bytes(&out, 2, signature->bytes, PLN_SIGNATURE_BYTES);
     pln_proto_put_unknown(&out, decoded);
-    return pln_proto_finish(&out, ret_wire);
+    return pln_out_finish(&out, ret_wire);
 }

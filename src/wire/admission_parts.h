@@ -28,10 +28,10 @@ POLLEN_MUST_USE pollen_err pln_admission_seal(const pln_bytes *signed_bytes,
  * fields included, as fields with that number into out.
  */
 POLLEN_MUST_USE pollen_err pln_bootstraps_read(const pln_proto_message *claims, uint32_t number,
-                                               pln_bootstraps *list, pln_proto_out *out);
+                                               pln_bootstraps *list, pln_out *out);
 
 /* Errors: POLLEN_EINVAL  over the limits, or an entry without an address */
 POLLEN_MUST_USE pollen_err pln_bootstraps_write(const pln_bootstraps *list, uint32_t number,
-                                                pln_proto_out *out);
+                                                pln_out *out);
 
 #endif

@@ -10,11 +10,11 @@
 #include "wire/admission_parts.h"
 #include "wire/utf8.h"
 
-pollen_err pln_body_finish(pollen_envelope_kind kind, pln_proto_out *body, pln_bytes *ret) {
-    pln_proto_out out = {0};
+pollen_err pln_body_finish(pollen_envelope_kind kind, pln_out *body, pln_bytes *ret) {
+    pln_out out = {0};
     pln_bytes envelope = {0};
     pln_proto_put_message(&out, (uint32_t)kind, body);
-    pollen_err err = pln_proto_finish(&out, &envelope);
+    pollen_err err = pln_out_finish(&out, &envelope);
     if (err == POLLEN_OK) {
         *ret = envelope;
     }
@@ -40,7 +40,7 @@ static bool read_addr(const pln_proto_slot *slot, pollen_addr *ret) {
     return pollen_addr_parse(text, ret) == POLLEN_OK;
 }
 
-static void put_addr(pln_proto_out *out, uint32_t number, const pollen_addr *addr) {
+static void put_addr(pln_out *out, uint32_t number, const pollen_addr *addr) {
     char text[POLLEN_ADDR_TEXT_BYTES];
     pln_proto_put_string(out, number, pollen_addr_format(addr, text));
 }
@@ -60,7 +60,7 @@ pollen_err pln_punch_request_decode(const uint8_t *body, size_t size, pln_punch_
 }
 
 pollen_err pln_punch_request_encode(const pln_punch_request *msg, pln_bytes *ret) {
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_bytes(&out, 1, msg->peer.bytes, POLLEN_KEY_BYTES);
     return pln_body_finish(POLLEN_ENVELOPE_PUNCH_REQUEST, &out, ret);
 }
@@ -90,7 +90,7 @@ pollen_err pln_punch_trigger_decode(const uint8_t *body, size_t size, pln_punch_
 }
 
 pollen_err pln_punch_trigger_encode(const pln_punch_trigger *msg, pln_bytes *ret) {
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_bytes(&out, 1, msg->peer.bytes, POLLEN_KEY_BYTES);
     if (msg->self_addr.port != 0) {
         put_addr(&out, 2, &msg->self_addr);
@@ -114,7 +114,7 @@ pollen_err pln_observed_address_decode(const uint8_t *body, size_t size, pollen_
 }
 
 pollen_err pln_observed_address_encode(const pollen_addr *addr, pln_bytes *ret) {
-    pln_proto_out out = {0};
+    pln_out out = {0};
     put_addr(&out, 1, addr);
     return pln_body_finish(POLLEN_ENVELOPE_OBSERVED_ADDRESS, &out, ret);
 }
@@ -150,7 +150,7 @@ pollen_err pln_echo_encode(const pln_echo *msg, pln_bytes *ret) {
     if (padding == NULL) {
         return POLLEN_ENOMEM;
     }
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_bool(&out, 1, msg->reply);
     pln_proto_put_u64(&out, 2, msg->id);
     pln_proto_put_bytes(&out, 3, padding, msg->size);

@@ -7,7 +7,7 @@
 #include "wire/protowrite.h"
 
 /* Ends the body and gives the envelope around it. */
-POLLEN_MUST_USE pollen_err pln_body_finish(pollen_envelope_kind kind, pln_proto_out *body,
+POLLEN_MUST_USE pollen_err pln_body_finish(pollen_envelope_kind kind, pln_out *body,
                                            pln_bytes *ret);
 
 /* A key that may be absent (all zero then); false when it has another length. */

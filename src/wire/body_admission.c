@@ -30,7 +30,7 @@ static void read_reason(const pln_proto_slot *slot, char *ret_reason, size_t cap
     ret_reason[used] = '\0';
 }
 
-static void put_optional_key(pln_proto_out *out, uint32_t number, const pollen_key *key) {
+static void put_optional_key(pln_out *out, uint32_t number, const pollen_key *key) {
     if (!pln_key_is_zero(key)) {
         pln_proto_put_bytes(out, number, key->bytes, POLLEN_KEY_BYTES);
     }
@@ -64,7 +64,7 @@ pollen_err pln_redeem_request_encode(const pln_redeem_request *msg, pln_bytes *r
     if (msg->token.wire.size == 0) {
         return POLLEN_EINVAL;
     }
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_present(&out, 1, msg->token.wire.data, msg->token.wire.size);
     put_optional_key(&out, 2, &msg->subject_pub);
     return pln_body_finish(POLLEN_ENVELOPE_REDEEM_REQUEST, &out, ret);
@@ -105,7 +105,7 @@ pollen_err pln_redeem_response_encode(const pln_redeem_response *msg, pln_bytes 
     if (msg->has_join_token && msg->join_token.wire.size == 0) {
         return POLLEN_EINVAL;
     }
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_bool(&out, 1, msg->accepted);
     pln_proto_put_string(&out, 2, msg->reason);
     if (msg->has_join_token) {
@@ -145,7 +145,7 @@ pollen_err pln_renewal_response_encode(const pln_renewal_response *msg, pln_byte
     if (msg->has_cert && msg->cert.wire.size == 0) {
         return POLLEN_EINVAL;
     }
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_bool(&out, 1, msg->accepted);
     pln_proto_put_string(&out, 2, msg->reason);
     if (msg->has_cert) {
@@ -184,7 +184,7 @@ pollen_err pln_renewal_request_decode(const uint8_t *body, size_t size, pln_rene
 }
 
 pollen_err pln_renewal_request_encode(const pln_renewal_request *msg, pln_bytes *ret) {
-    pln_proto_out out = {0};
+    pln_out out = {0};
     put_optional_key(&out, 1, &msg->subject_pub);
     pln_proto_put_bytes(&out, 2, msg->current_cert.data, msg->current_cert.size);
     return pln_body_finish(POLLEN_ENVELOPE_RENEWAL_REQUEST, &out, ret);

@@ -146,9 +146,9 @@ static pollen_err read_addrs(const pln_proto_message *msg, pln_bootstrap *peer) 
     return peer->addr_count > 0 ? POLLEN_OK : POLLEN_EPROTO;
 }
 
-static void write_peer(pln_proto_out *out, uint32_t number, const pln_bootstrap *peer,
+static void write_peer(pln_out *out, uint32_t number, const pln_bootstrap *peer,
                        const pln_proto_message *decoded) {
-    pln_proto_out inner = {0};
+    pln_out inner = {0};
     pln_proto_put_bytes(&inner, 1, peer->peer_pub.bytes, POLLEN_KEY_BYTES);
     for (size_t i = 0; i < peer->addr_count; i++) {
         pln_proto_put_present(&inner, 2, peer->addrs[i], strlen(peer->addrs[i]));
@@ -157,8 +157,7 @@ static void write_peer(pln_proto_out *out, uint32_t number, const pln_bootstrap 
     pln_proto_put_message(out, number, &inner);
 }
 
-static pollen_err read_peer(const pln_proto_field *field, pln_bootstraps *list,
-                            pln_proto_out *out) {
+static pollen_err read_peer(const pln_proto_field *field, pln_bootstraps *list, pln_out *out) {
     pln_proto_message msg;
     pollen_err err = pln_proto_read(&peer_schema, field->data, field->size, &msg);
     if (err != POLLEN_OK) {
@@ -179,7 +178,7 @@ static pollen_err read_peer(const pln_proto_field *field, pln_bootstraps *list,
 }
 
 pollen_err pln_bootstraps_read(const pln_proto_message *claims, uint32_t number,
-                               pln_bootstraps *list, pln_proto_out *out) {
+                               pln_bootstraps *list, pln_out *out) {
     if (claims->slots[number].count > PLN_BOOTSTRAP_MAX) {
         return POLLEN_EPROTO;
     }
@@ -210,7 +209,7 @@ static bool is_encodable(const pln_bootstrap *peer) {
     return true;
 }
 
-pollen_err pln_bootstraps_write(const pln_bootstraps *list, uint32_t number, pln_proto_out *out) {
+pollen_err pln_bootstraps_write(const pln_bootstraps *list, uint32_t number, pln_out *out) {
     if (list->count > PLN_BOOTSTRAP_MAX) {
         return POLLEN_EINVAL;
     }

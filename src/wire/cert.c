@@ -20,14 +20,14 @@ static const pln_proto_schema admin_claims_schema = {
 };
 
 static pollen_err write_admin_claims(pln_admin_cert *cert, const pln_proto_message *decoded) {
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_bytes(&out, 1, cert->cluster_id.bytes, POLLEN_KEY_BYTES);
     pln_proto_put_bytes(&out, 2, cert->admin_pub.bytes, POLLEN_KEY_BYTES);
     pln_proto_put_i64(&out, 3, cert->not_before);
     pln_proto_put_i64(&out, 4, cert->not_after);
     pln_proto_put_u64(&out, 5, cert->serial);
     pln_proto_put_unknown(&out, decoded);
-    return pln_proto_finish(&out, &cert->signed_bytes);
+    return pln_out_finish(&out, &cert->signed_bytes);
 }
 
 static pollen_err read_admin_claims(const pln_proto_slot *slot, pln_admin_cert *cert) {
@@ -126,7 +126,7 @@ static const pln_proto_schema member_claims_schema = {
 };
 
 static pollen_err write_member_claims(pln_member_cert *cert, const pln_proto_message *decoded) {
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_bytes(&out, 1, cert->cluster_id.bytes, POLLEN_KEY_BYTES);
     pln_proto_put_bytes(&out, 2, cert->subject_pub.bytes, POLLEN_KEY_BYTES);
     pln_proto_put_bytes(&out, 3, cert->issuer_admin_pub.bytes, POLLEN_KEY_BYTES);
@@ -135,7 +135,7 @@ static pollen_err write_member_claims(pln_member_cert *cert, const pln_proto_mes
     pln_proto_put_u64(&out, 6, cert->serial);
     pln_proto_put_bool(&out, 7, cert->non_renewable);
     pln_proto_put_unknown(&out, decoded);
-    return pln_proto_finish(&out, &cert->signed_bytes);
+    return pln_out_finish(&out, &cert->signed_bytes);
 }
 
 static pollen_err read_member_claims(const pln_proto_slot *slot, pln_member_cert *cert) {
@@ -157,12 +157,12 @@ static pollen_err read_member_claims(const pln_proto_slot *slot, pln_member_cert
 }
 
 static pollen_err write_member_cert(pln_member_cert *cert, const pln_proto_message *decoded) {
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_present(&out, 1, cert->signed_bytes.data, cert->signed_bytes.size);
     pln_proto_put_present(&out, 2, cert->issuer.wire.data, cert->issuer.wire.size);
     pln_proto_put_bytes(&out, 3, cert->signature.bytes, PLN_SIGNATURE_BYTES);
     pln_proto_put_unknown(&out, decoded);
-    return pln_proto_finish(&out, &cert->wire);
+    return pln_out_finish(&out, &cert->wire);
 }
 
 static pollen_err read_member_cert(const pln_proto_message *msg, pln_member_cert *cert) {

@@ -33,7 +33,11 @@ typedef struct pln_config {
 POLLEN_MUST_USE pollen_err pln_config_decode(const char *text, size_t size, pln_config *ret,
                                              char *why);
 
-/* Owner: ret_text is the caller's (pln_bytes_fini). */
+/*
+ * Owner:  ret_text is the caller's (pln_bytes_fini).
+ * Errors: POLLEN_EINVAL  over the limits, or an address that could not be read back
+ *         POLLEN_ENOMEM
+ */
 POLLEN_MUST_USE pollen_err pln_config_encode(const pln_config *config, pln_bytes *ret_text);
 
 void pln_config_fini(pln_config *config);

@@ -38,19 +38,29 @@ typedef struct pln_saved_state {
     size_t service_count;
     pln_saved_connection *connections;
     size_t connection_count;
-    pln_revocation
-        *revocations; /* Decoded; the subject is the signed one (D-83).  Not verified here. */
+    /* Decoded, not verified.  Each revokes the subject that was signed, whatever stands beside it. */
+    pln_revocation *revocations;
     size_t revocation_count;
-    size_t bad_revocations; /* Skipped because malformed or naming another subject beside them. */
+    size_t bad_revocations;        /* Skipped, because malformed. */
+    size_t mismatched_revocations; /* Taken, though the file names another subject beside them. */
 } pln_saved_state;
 
 /*
+ * Entries with a malformed key are skipped; of several entries for one peer the last one counts.  Peers
+ * come sorted by key, the other lists in the order of the file.
+ *
  * Owner:  ret is filled only on success (pln_saved_state_fini).
  * Errors: POLLEN_ESTATE  malformed (why, if not NULL, has 128 bytes for the reason)
  *         POLLEN_ENOMEM
  */
 POLLEN_MUST_USE pollen_err pln_saved_state_decode(const char *text, size_t size,
                                                   pln_saved_state *ret, char *why);
+
+/*
+ * Owner:  ret_text is the caller's (pln_bytes_fini).
+ * Errors: POLLEN_EINVAL  a revocation without its wire
+ *         POLLEN_ENOMEM
+ */
 POLLEN_MUST_USE pollen_err pln_saved_state_encode(const pln_saved_state *state,
                                                   pln_bytes *ret_text);
 void pln_saved_state_fini(pln_saved_state *state);

@@ -22,18 +22,18 @@ static const pln_proto_schema join_schema = {
 };
 
 /* peers holds the bootstrap fields, written already. */
-static pollen_err write_join_claims(pln_join_token *token, pln_proto_out *peers,
+static pollen_err write_join_claims(pln_join_token *token, pln_out *peers,
                                     const pln_proto_message *decoded) {
-    pln_proto_out out = {.failed = peers->failed};
+    pln_out out = {.failed = peers->failed};
     pln_proto_put_string(&out, 1, token->token_id);
     pln_proto_put_present(&out, 2, token->trust.wire.data, token->trust.wire.size);
     pln_proto_put_present(&out, 3, token->issuer.wire.data, token->issuer.wire.size);
     pln_proto_put_present(&out, 4, token->member_cert.wire.data, token->member_cert.wire.size);
-    pln_proto_put_raw(&out, peers->bytes.data, peers->bytes.size);
+    pln_out_put(&out, peers->bytes.data, peers->bytes.size);
     pln_proto_put_i64(&out, 6, token->issued_at);
     pln_proto_put_i64(&out, 7, token->expires_at);
     pln_proto_put_unknown(&out, decoded);
-    return pln_proto_finish(&out, &token->signed_bytes);
+    return pln_out_finish(&out, &token->signed_bytes);
 }
 
 static pollen_err read_join_parts(const pln_proto_message *msg, pln_join_token *token) {
@@ -64,7 +64,7 @@ static pollen_err read_join_claims(const pln_proto_slot *slot, pln_join_token *t
     if (err != POLLEN_OK) {
         return err;
     }
-    pln_proto_out peers = {0};
+    pln_out peers = {0};
     err = read_join_parts(&msg, token);
     if (err == POLLEN_OK) {
         err = pln_bootstraps_read(&msg, 5, &token->bootstrap, &peers);
@@ -72,7 +72,7 @@ static pollen_err read_join_claims(const pln_proto_slot *slot, pln_join_token *t
     if (err == POLLEN_OK) {
         err = write_join_claims(token, &peers, &msg);
     }
-    pln_proto_out_fini(&peers);
+    pln_out_fini(&peers);
     pln_proto_message_fini(&msg);
     return err;
 }
@@ -113,12 +113,12 @@ pollen_err pln_join_token_encode_claims(pln_join_token *token) {
         token->member_cert.wire.size == 0) {
         return POLLEN_EINVAL;
     }
-    pln_proto_out peers = {0};
+    pln_out peers = {0};
     pollen_err err = pln_bootstraps_write(&token->bootstrap, 5, &peers);
     if (err == POLLEN_OK) {
         err = write_join_claims(token, &peers, NULL);
     }
-    pln_proto_out_fini(&peers);
+    pln_out_fini(&peers);
     return err;
 }
 
@@ -152,13 +152,13 @@ static const pln_proto_schema invite_schema = {
               [9] = PLN_FIELD_VARINT},
 };
 
-static pollen_err write_invite_claims(pln_invite_token *token, pln_proto_out *peers,
+static pollen_err write_invite_claims(pln_invite_token *token, pln_out *peers,
                                       const pln_proto_message *decoded) {
-    pln_proto_out out = {.failed = peers->failed};
+    pln_out out = {.failed = peers->failed};
     pln_proto_put_string(&out, 1, token->token_id);
     pln_proto_put_present(&out, 2, token->trust.wire.data, token->trust.wire.size);
     pln_proto_put_present(&out, 3, token->issuer.wire.data, token->issuer.wire.size);
-    pln_proto_put_raw(&out, peers->bytes.data, peers->bytes.size);
+    pln_out_put(&out, peers->bytes.data, peers->bytes.size);
     pln_proto_put_bytes(&out, 5, token->subject_pub.bytes,
                         token->has_subject ? POLLEN_KEY_BYTES : 0);
     pln_proto_put_i64(&out, 6, token->issued_at);
@@ -166,7 +166,7 @@ static pollen_err write_invite_claims(pln_invite_token *token, pln_proto_out *pe
     pln_proto_put_i64(&out, 8, token->membership_ttl_seconds);
     pln_proto_put_bool(&out, 9, token->non_renewable);
     pln_proto_put_unknown(&out, decoded);
-    return pln_proto_finish(&out, &token->signed_bytes);
+    return pln_out_finish(&out, &token->signed_bytes);
 }
 
 static pollen_err read_invite_parts(const pln_proto_message *msg, pln_invite_token *token) {
@@ -197,7 +197,7 @@ static pollen_err read_invite_claims(const pln_proto_slot *slot, pln_invite_toke
     if (err != POLLEN_OK) {
         return err;
     }
-    pln_proto_out peers = {0};
+    pln_out peers = {0};
     err = read_invite_parts(&msg, token);
     if (err == POLLEN_OK) {
         err = pln_bootstraps_read(&msg, 4, &token->bootstrap, &peers);
@@ -205,7 +205,7 @@ static pollen_err read_invite_claims(const pln_proto_slot *slot, pln_invite_toke
     if (err == POLLEN_OK) {
         err = write_invite_claims(token, &peers, &msg);
     }
-    pln_proto_out_fini(&peers);
+    pln_out_fini(&peers);
     pln_proto_message_fini(&msg);
     return err;
 }
@@ -246,12 +246,12 @@ pollen_err pln_invite_token_encode_claims(pln_invite_token *token) {
         token->bootstrap.count == 0) {
         return POLLEN_EINVAL;
     }
-    pln_proto_out peers = {0};
+    pln_out peers = {0};
     pollen_err err = pln_bootstraps_write(&token->bootstrap, 4, &peers);
     if (err == POLLEN_OK) {
         err = write_invite_claims(token, &peers, NULL);
     }
-    pln_proto_out_fini(&peers);
+    pln_out_fini(&peers);
     return err;
 }
 

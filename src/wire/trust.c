@@ -10,11 +10,11 @@ static const pln_proto_schema trust_schema = {
 };
 
 static pollen_err write_trust(pln_trust *trust, const pln_proto_message *decoded) {
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_bytes(&out, 1, trust->cluster_id.bytes, POLLEN_KEY_BYTES);
     pln_proto_put_bytes(&out, 2, trust->root_pub.bytes, POLLEN_KEY_BYTES);
     pln_proto_put_unknown(&out, decoded);
-    return pln_proto_finish(&out, &trust->wire);
+    return pln_out_finish(&out, &trust->wire);
 }
 
 pollen_err pln_trust_decode(const uint8_t *bytes, size_t size, pln_trust *ret) {
@@ -74,13 +74,13 @@ static const pln_proto_schema entry_schema = {
 };
 
 static pollen_err write_entry(pln_revocation *revocation, const pln_proto_message *decoded) {
-    pln_proto_out out = {0};
+    pln_out out = {0};
     pln_proto_put_bytes(&out, 1, revocation->cluster_id.bytes, POLLEN_KEY_BYTES);
     pln_proto_put_bytes(&out, 2, revocation->subject_pub.bytes, POLLEN_KEY_BYTES);
     pln_proto_put_i64(&out, 3, revocation->revoked_at);
     pln_proto_put_bytes(&out, 4, revocation->issuer_admin_pub.bytes, POLLEN_KEY_BYTES);
     pln_proto_put_unknown(&out, decoded);
-    return pln_proto_finish(&out, &revocation->signed_bytes);
+    return pln_out_finish(&out, &revocation->signed_bytes);
 }
 
 static pollen_err read_entry(const pln_proto_slot *slot, pln_revocation *revocation) {

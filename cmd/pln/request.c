@@ -32,7 +32,8 @@ static const char *const verb_names[PLN_REQUEST_VERBS] = {
 
 static const field fields[] = {
     {"peer",         FIELD_PEER,   AT(peer),         0, 0, BIT(PING) | BIT(STREAM_CONNECT)},
-    {"port",         FIELD_NUMBER, AT(port),         1, 65535, BIT(STREAM_CONNECT) | BIT(STREAM_LISTEN)},
+    {"port",         FIELD_NUMBER, AT(port),         1, 65535,
+     BIT(STREAM_CONNECT) | BIT(STREAM_LISTEN)},
     {"count",        FIELD_NUMBER, AT(count),        0, INT32_MAX, BIT(PING)},
     {"interval_ms",  FIELD_NUMBER, AT(interval_ms),  1, PLN_REQUEST_TIMEOUT_MS_MAX, BIT(PING)},
     {"timeout_ms",   FIELD_NUMBER, AT(timeout_ms),   1, PLN_REQUEST_TIMEOUT_MS_MAX,

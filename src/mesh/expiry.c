@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions that come to an end by time: the peer's certificate runs out, ours did, or the session reached
+ * its maximum age.
+ *
+ * A session is not simply cut by age, nor left to run out after our certificate was renewed: the side whose
+ * matter it is makes a new one first, on the same path, and moves (make before break).  By age that is the
+ * one that dialled; what nobody replaced is closed at one and a half times the age.
+ */
+#include "mesh/core.h"
+
+/* Replacements are spread over this share of the age, or this time after a renewal, so that a cluster
+ * that came up together does not handshake together. */
+enum { AGE_JITTER_PARTS = 10 };
+#define RENEWED_JITTER PLN_S(30)
+#define ROTATE_RETRY PLN_S(60)
+
+/* An alarm further away than this is looked at again: wall and monotonic clock may drift apart. */
+#define EXPIRY_CHECK_MAX PLN_S(3600)
+
+static bool is_run_out(int64_t not_after, pln_wall now) {
+    return now > PLN_SKEW_SECONDS && not_after < now - PLN_SKEW_SECONDS;
+}
+
+/* When a certificate is to be looked at again. */
+static pln_ts check_at(int64_t not_after, pln_now now) {
+    int64_t end =
+        not_after > INT64_MAX - PLN_SKEW_SECONDS - 1 ? INT64_MAX : not_after + PLN_SKEW_SECONDS + 1;
+    if (end <= now.wall) {
+        return now.mono;
+    }
+    uint64_t left = (uint64_t)end - (uint64_t)now.wall;
+    pln_dur wait = left > EXPIRY_CHECK_MAX / PLN_NS_PER_S ? EXPIRY_CHECK_MAX : PLN_S(left);
+    return pln_ts_add(now.mono, wait);
+}
+
+static void set_next(pln_mesh *mesh, pln_session *session, pln_now now) {
+    pln_ts at = check_at(session->cert_not_after, now);
+    at = pln_ts_min(at, session->rotate_at);
+    at = pln_ts_min(at, session->age_out_at);
+    pln_alarm_set(mesh, &session->expiry, at);
+}
+
+void pln_expiry_start(pln_mesh *mesh, pln_session *session, pln_now now) {
+    pln_dur age = mesh->max_connection_age;
+    if (age > 0) {
+        pln_dur jitter = pln_rng_below(&mesh->rng, age / AGE_JITTER_PARTS + 1);
+        session->age_out_at = pln_ts_add(now.mono, pln_ts_add(age, age / 2));
+        if (!session->inbound) {
+            session->rotate_at = pln_ts_add(now.mono, pln_ts_add(age, jitter));
+        }
+    }
+    set_next(mesh, session, now);
+}
+
+static void rotate(pln_mesh *mesh, pln_session *session, pln_now now) {
+    session->rotate_at = pln_ts_add(now.mono, ROTATE_RETRY);
+    if (session->peer->primary == session && !mesh->is_shut) {
+        (void)pln_dial_rotate(mesh, session,
+                              now); /* Tried again when it does not come to anything. */
+    }
+}
+
+void pln_expiry_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
+    pln_session *session = PLN_TIMER_OWNER(alarm, pln_session, expiry);
+    mesh->dirty = true;
+    if (is_run_out(session->cert_not_after, now.wall)) {
+        pln_session_close(mesh, session, "cert_expired", POLLEN_END_CERT_EXPIRED, now);
+        return;
+    }
+    if (pln_ts_reached(session->age_out_at, now.mono)) {
+        pln_session_close(mesh, session, "cert_rotation", POLLEN_END_CERT_ROTATION, now);
+        return;
+    }
+    if (pln_ts_reached(session->rotate_at, now.mono)) {
+        rotate(mesh, session, now);
+    }
+    set_next(mesh, session, now);
+}
+
+void pln_expiry_on_renewed(pln_mesh *mesh, pln_now now) {
+    for (size_t i = 0; i < mesh->registered_count; i++) {
+        pln_session *session = mesh->registered[i]->primary;
+        if (session->own_not_after >= mesh->creds.member_cert.not_after) {
+            continue;
+        }
+        pln_dur jitter = pln_rng_below(&mesh->rng, RENEWED_JITTER);
+        pln_ts at = pln_ts_add(now.mono, jitter);
+        session->rotate_at = pln_ts_min(session->rotate_at, at);
+        pln_alarm_set_earlier(mesh, &session->expiry, at);
+    }
+}

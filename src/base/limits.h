@@ -40,8 +40,8 @@ enum { PLN_SERVICE_NAME_MAX = 64 };    /* As the control protocol of the referen
 /* A settings file names at most PLN_BOOTSTRAP_MAX peers of PLN_ADDRS_MAX addresses: 300 KiB. */
 enum { PLN_CONFIG_TEXT_MAX = 1024 * 1024 };
 
-/* 16 Ki peers of 1 KiB each, and as much again for services and revocations. */
-enum { PLN_STATE_TEXT_MAX = 32 * 1024 * 1024 };
+/* As many peers as we may know, of half a KiB each, and as much again for all the rest. */
+enum { PLN_STATE_TEXT_MAX = 128 * 1024 * 1024 };
 
 /* 128 Ki redeemed invites, each with an answer of 1 KiB in base64. */
 enum { PLN_LEDGER_TEXT_MAX = 256 * 1024 * 1024 };
@@ -49,8 +49,9 @@ enum { PLN_LEDGER_TEXT_MAX = 256 * 1024 * 1024 };
 /* Our files are four levels deep; what is unknown in them may be somewhat deeper. */
 enum { PLN_YAML_DEPTH_MAX = 16 };
 
-/* A node is a scalar, list or map.  Keys are looked for one after the other, so they are few. */
-enum { PLN_YAML_NODES_MAX = 1024 * 1024 };
+/* A node is a scalar, list or map: 16 for each peer, and as many again for all the rest.  Keys are
+ * looked for one after the other, so they are few. */
+enum { PLN_YAML_NODES_MAX = 4 * 1024 * 1024 };
 enum { PLN_YAML_KEYS_MAX = 64 };
 
 /* ---- Connections -------------------------------------------------------------------------------
@@ -71,6 +72,9 @@ enum { PLN_SESSIONS_PER_PEER_MAX = 4 };  /* Live at once during a tie-break or a
 enum { PLN_WAITERS_MAX = 1024 };         /* Calls waiting for a session, in all. */
 enum { PLN_ACCEPTQ_MAX = 256 }; /* Streams waiting for AcceptStream, in all; 64 per peer. */
 enum { PLN_ACCEPTQ_PEER_MAX = 64 };
+
+/* Known peers: a third above the largest cluster aimed at, 100,000; up to 0.8 KiB each. */
+enum { PLN_PEERS_MAX = 128 * 1024 };
 
 /* RFC 9000, 10.3: a reset is rate limited so that two endpoints cannot keep each other busy. */
 #define PLN_RESET_INTERVAL PLN_MS(20)

@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "quic/internal.h"
 
-enum { ALERT_NONE = 0 };
-
 /* ---- Slots and ids ----------------------------------------------------------------------------- */
 
 /* An id holds the slot's number plus one and how often the slot was used, so that a stale one is found

@@ -17,8 +17,6 @@ static const char PRIORITY[] =
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1:"
     "-SIGN-ALL:+SIGN-EDDSA-ED25519:%DISABLE_TLS13_COMPAT_MODE:%SERVER_PRECEDENCE";
 
-enum { ALERT_DECODE_ERROR = 50, ALERT_DECRYPT_ERROR = 51 };
-
 #define DEFAULT_TTL_SECONDS (10LL * 365 * 86400)
 #define BACKDATE_SECONDS 3600
 
@@ -309,6 +307,9 @@ static uint8_t alert_for(const quic_conn *conn, int error) {
     if (conn->alert != 0) {
         return conn->alert;
     }
+    if (conn->refusal != POLLEN_OK) {
+        return GNUTLS_A_BAD_CERTIFICATE;
+    }
     switch (error) {
     case GNUTLS_E_ASN1_DER_ERROR:
     case GNUTLS_E_ASN1_DER_OVERFLOW:
@@ -320,12 +321,11 @@ static uint8_t alert_for(const quic_conn *conn, int error) {
     case GNUTLS_E_ASN1_VALUE_NOT_VALID:
     case GNUTLS_E_ASN1_TYPE_ANY_ERROR:
     case GNUTLS_E_ASN1_SYNTAX_ERROR:
-    case GNUTLS_E_X509_CERTIFICATE_ERROR:
     case GNUTLS_E_X509_DUPLICATE_EXTENSION:
     case GNUTLS_E_UNSUPPORTED_CERTIFICATE_TYPE:
-        return ALERT_DECODE_ERROR;
+        return GNUTLS_A_DECODE_ERROR;
     case GNUTLS_E_PK_SIG_VERIFY_FAILED:
-        return ALERT_DECRYPT_ERROR;
+        return GNUTLS_A_DECRYPT_ERROR;
     default: {
         int level = 0;
         return (uint8_t)gnutls_error_to_alert(error, &level);

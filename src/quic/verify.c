@@ -2,8 +2,6 @@
 /* The judgement of a peer's certificate, in the middle of its handshake. */
 #include "quic/internal.h"
 
-enum { ALERT_DECODE_ERROR = 50, ALERT_NO_APPLICATION_PROTOCOL = 120 };
-
 /* What the TLS layer of the reference does: certificates behind the first are ignored, but must parse. */
 static bool rest_parses(const gnutls_datum_t *chain, unsigned count) {
     for (unsigned i = 1; i < count; i++) {
@@ -37,7 +35,7 @@ static pollen_err judge(quic_conn *conn, const pln_x509_peer *peer) {
 static pollen_err check(quic_conn *conn, const gnutls_datum_t *chain, unsigned count) {
     pln_x509_peer peer;
     if (!pln_quic_alpn_allowed(conn, conn->alpn)) {
-        conn->alert = ALERT_NO_APPLICATION_PROTOCOL; /* A server that chose none, or not ours. */
+        conn->alert = GNUTLS_A_NO_APPLICATION_PROTOCOL; /* A server that chose none, or not ours. */
         return POLLEN_EVERSION;
     }
     if (chain == NULL || count == 0) {
@@ -45,7 +43,7 @@ static pollen_err check(quic_conn *conn, const gnutls_datum_t *chain, unsigned c
     }
     pollen_err err = pln_x509_parse(chain[0].data, chain[0].size, &peer);
     if (err == POLLEN_ECERT || !rest_parses(chain, count)) {
-        conn->alert = ALERT_DECODE_ERROR;
+        conn->alert = GNUTLS_A_DECODE_ERROR;
         return POLLEN_ECERT;
     }
     if (err == POLLEN_OK) {

@@ -2,13 +2,14 @@
 /*
  * What the files of this room share: the objects of a mesh and who may call whom.
  *
- * Every QUIC connection that we know of is a pln_link in one table; what it is for decides which file
- * owns it: a dial that has not been confirmed (dial.c), a session (session.c), or an invite connection of
- * either side (invite_server.c, invite_client.c).  Inbound mesh connections become known when their
- * handshake is complete.
+ * Every QUIC connection that we know of is a pln_link in one table; what it is for decides which
+ * file owns it: a dial that has not been confirmed (dial.c), a session (session.c), or an invite
+ * connection of either side (invite_server.c, invite_client.c).  Inbound mesh connections become
+ * known when their handshake is complete.
  *
- * Memory: an event that must not be lost has its node before the fact that causes it is admitted: an op
- * owns the node of its OP_DONE, a registered session that of its DISCONNECTED, a stream is its own node.
+ * Memory: an event that must not be lost has its node before the fact that causes it is admitted:
+ * an op owns the node of its OP_DONE, a registered session that of its DISCONNECTED, a stream is
+ * its own node.
  */
 #ifndef PLN_MESH_CORE_H
 #define PLN_MESH_CORE_H
@@ -29,9 +30,10 @@ enum { PLN_INVITE_CHECK_BURST = 64, PLN_INVITE_CHECKS_PER_S = 32 };
  * reached when one turn brings more. */
 enum { PLN_PACKETS_QUEUED_MAX = 16384 };
 
-/* ---- Alarms (mesh.c) --------------------------------------------------------------------------- */
+/* ---- Alarms (mesh.c) ------------------------------------------------------------------------- */
 
-/* A deadline with what to do then.  From init to fini it stays in the heap, so that only init can fail. */
+/* A deadline with what to do then.  From init to fini it stays in the heap, so that only init
+ * can fail. */
 typedef struct pln_alarm {
     pln_timer timer;
     void (*fire)(pln_mesh *mesh, struct pln_alarm *alarm, pln_now now);
@@ -47,7 +49,7 @@ bool pln_alarm_is_on(const pln_alarm *alarm);
 /* The least of what is set and at. */
 void pln_alarm_set_earlier(pln_mesh *mesh, pln_alarm *alarm, pln_ts at);
 
-/* ---- Token buckets (mesh.c) -------------------------------------------------------------------- */
+/* ---- Token buckets (mesh.c) ------------------------------------------------------------------ */
 
 typedef struct pln_bucket {
     uint64_t level_ns; /* Nanoseconds of allowance. */
@@ -57,7 +59,7 @@ typedef struct pln_bucket {
 /* Takes one of `per_s` a second, up to `burst` saved; false when there is none left. */
 bool pln_bucket_take(pln_bucket *bucket, uint32_t per_s, uint32_t burst, pln_ts now);
 
-/* ---- Events (events.c) ------------------------------------------------------------------------- */
+/* ---- Events (events.c) ----------------------------------------------------------------------- */
 
 struct pln_mesh_op;
 struct pln_mesh_stream;
@@ -89,11 +91,11 @@ void pln_events_release(pln_events *events, pln_event_node *node);
 void pln_events_push(pln_events *events, pln_event_node *node);
 void pln_events_push_stream(pln_events *events, pln_event_link *link);
 
-/* A node of the reserve for what cannot be refused: an op that found no memory.  NULL when 16 of them are
- * waiting to be polled. */
+/* A node of the reserve for what cannot be refused: an op that found no memory.  NULL when 16 of
+ * them are waiting to be polled. */
 pln_event_node *pln_events_node_reserved(pln_events *events);
 
-/* ---- Links (mesh.c) ---------------------------------------------------------------------------- */
+/* ---- Links (mesh.c) -------------------------------------------------------------------------- */
 
 typedef enum pln_link_kind {
     PLN_LINK_DIAL,
@@ -112,7 +114,7 @@ bool pln_link_add(pln_mesh *mesh, pln_link *link, pln_link_kind kind, pln_conn_i
 void pln_link_remove(pln_mesh *mesh, pln_link *link);
 pln_link *pln_link_find(const pln_mesh *mesh, pln_conn_id conn);
 
-/* ---- Ops (ops.c) ------------------------------------------------------------------------------- */
+/* ---- Ops (ops.c) ----------------------------------------------------------------------------- */
 
 typedef enum pln_op_kind {
     PLN_OP_CONNECT,
@@ -161,7 +163,7 @@ void pln_ops_free(pln_mesh *mesh, pln_mesh_op *op); /* Its event was polled. */
 void pln_ops_finish_all(pln_mesh *mesh, pollen_err err);
 void pln_ops_destroy_all(pln_mesh *mesh);
 
-/* ---- Peers and sessions (registry.c, session.c, tiebreak.c) ------------------------------------ */
+/* ---- Peers and sessions (registry.c, session.c, tiebreak.c) ---------------------------------- */
 
 struct pln_race;
 
@@ -217,18 +219,19 @@ pln_mesh_peer *pln_registry_obtain(pln_mesh *mesh, const pollen_key *key); /* NU
 void pln_registry_release(pln_mesh *mesh, pln_mesh_peer *peer);
 void pln_registry_destroy_all(pln_mesh *mesh);
 
-/* Makes the session the primary: DISCONNECTED(reason) of the old one, CONNECTED of this; wakes who waits.
- * False when there is no memory; nothing changed then. */
+/* Makes the session the primary: DISCONNECTED(reason) of the old one, CONNECTED of this; wakes who
+ * waits. False when there is no memory; nothing changed then. */
 bool pln_registry_register(pln_mesh *mesh, pln_session *session, pollen_end_reason reason,
                            pln_now now);
 /* The primary is gone: DISCONNECTED. */
 void pln_registry_unregister(pln_mesh *mesh, pln_mesh_peer *peer, pollen_end_reason reason);
 
-/* A connection with a verified member is confirmed.  Takes over the connection: on lack of memory it is
- * closed.  Returns the session, or NULL with the reason. */
+/* A connection with a verified member is confirmed.  Takes over the connection: on lack of memory
+ * it is closed.  Returns the session, or NULL with the reason. */
 pln_session *pln_session_start(pln_mesh *mesh, pln_conn_id conn, const pln_conn_info *info,
                                pln_now now, pollen_err *ret_err);
-/* The connection is gone; its streams and ops end, and another session of the peer may take its place. */
+/* The connection is gone; its streams and ops end, and another session of the peer may take its
+ * place. */
 void pln_session_end(pln_mesh *mesh, pln_session *session, pollen_end_reason reason, pln_now now);
 /* Closes the connection with the phrase, then as pln_session_end(). */
 void pln_session_close(pln_mesh *mesh, pln_session *session, const char *phrase,
@@ -238,8 +241,8 @@ void pln_session_close_peer(pln_mesh *mesh, pln_mesh_peer *peer, const char *phr
                             pollen_end_reason reason, pln_now now);
 void pln_session_on_closed(pln_mesh *mesh, pln_session *session, const pln_quic_closed *closed,
                            pln_now now);
-/* Sends an encoded envelope; POLLEN_ENOMEM, or as pln_quic_send_datagram().  Whoever repeats what is not
- * answered need not look: a datagram may be lost anyway. */
+/* Sends an encoded envelope; POLLEN_ENOMEM, or as pln_quic_send_datagram().  Whoever repeats what
+ * is not answered need not look: a datagram may be lost anyway. */
 pollen_err pln_session_send(pln_mesh *mesh, pln_session *session, const pln_bytes *envelope,
                             uint64_t tag);
 /* The same for any connection, such as one of an invite. */
@@ -249,18 +252,19 @@ pln_ts pln_session_last_rx(const pln_mesh *mesh, const pln_session *session);
 
 void pln_session_free(pln_mesh *mesh, pln_session *session);
 
-/* A session was added to its peer.  False: it is the only one and there is no memory to register it. */
+/* A session was added to its peer.  False: it is the only one and there is no memory to
+ * register it. */
 bool pln_tie_on_session(pln_mesh *mesh, pln_session *session, pln_now now);
 /* The peer sent a datagram or opened a stream on it. */
 void pln_tie_on_used(pln_mesh *mesh, pln_session *session, pln_now now);
-/* The primary is about to go, for this reason, and stands in no list any more: registers the best of the
- * others; false when there is none. */
+/* The primary is about to go, for this reason, and stands in no list any more: registers the best
+ * of the others; false when there is none. */
 bool pln_tie_replace(pln_mesh *mesh, pln_mesh_peer *peer, pollen_end_reason reason, pln_now now);
 /* A session of the peer is gone. */
 void pln_tie_on_ended(pln_mesh *mesh, pln_mesh_peer *peer, pln_now now);
 void pln_tie_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now);
 
-/* ---- Dials (dial.c) ---------------------------------------------------------------------------- */
+/* ---- Dials (dial.c) -------------------------------------------------------------------------- */
 
 typedef struct pln_attempt {
     pln_link link;
@@ -301,7 +305,7 @@ void pln_dial_abandon(pln_mesh *mesh, pln_mesh_peer *peer, pln_now now);
 bool pln_dial_rotate(pln_mesh *mesh, pln_session *session, pln_now now);
 void pln_dial_destroy(pln_mesh *mesh, pln_race *race);
 
-/* ---- Streams (streams.c) ----------------------------------------------------------------------- */
+/* ---- Streams (streams.c) --------------------------------------------------------------------- */
 
 typedef enum pln_stream_state {
     PLN_STREAM_HEADER, /* Accepted, port not read yet: unknown to the owner. */
@@ -347,7 +351,7 @@ bool pln_streams_poll(pln_mesh *mesh, pln_mesh_stream *stream, pln_mesh_event *r
 void pln_streams_forsake(pln_mesh *mesh, pln_stream_id id);
 void pln_streams_destroy_all(pln_mesh *mesh);
 
-/* ---- Envelopes, echo, renewal, expiry ---------------------------------------------------------- */
+/* ---- Envelopes, echo, renewal, expiry -------------------------------------------------------- */
 
 /* Takes the chunk. */
 void pln_envelopes_on_datagram(pln_mesh *mesh, pln_session *session, pln_chunk *chunk, pln_now now);
@@ -367,7 +371,7 @@ void pln_expiry_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now);
 /* Our certificate changed: sessions that were opened with the old one are replaced. */
 void pln_expiry_on_renewed(pln_mesh *mesh, pln_now now);
 
-/* ---- Invites (invite_server.c, invite_client.c) ------------------------------------------------ */
+/* ---- Invites (invite_server.c, invite_client.c) ---------------------------------------------- */
 
 void pln_invite_server_on_confirmed(pln_mesh *mesh, pln_conn_id conn, const pln_conn_info *info,
                                     pln_now now);
@@ -390,7 +394,7 @@ void pln_invite_client_stop(pln_mesh *mesh, struct pln_redeem *redeem, pln_now n
 void pln_invite_client_stop_all(pln_mesh *mesh, pln_now now);
 void pln_invite_client_destroy_all(pln_mesh *mesh);
 
-/* ---- Reasons (reasons.c) ----------------------------------------------------------------------- */
+/* ---- Reasons (reasons.c) --------------------------------------------------------------------- */
 
 const char *pln_reason_phrase(pollen_end_reason reason); /* Wire.md's words for a close of ours. */
 pollen_end_reason pln_reason_of_closed(const pln_quic_closed *closed);
@@ -403,7 +407,7 @@ void pln_failure_of_closed(pln_failure *failure, const pln_quic_closed *closed);
 bool pln_failure_is_verdict(const pln_failure *failure);
 void pln_text_copy(char *dst, size_t cap, const char *text);
 
-/* ---- The mesh ---------------------------------------------------------------------------------- */
+/* ---- The mesh -------------------------------------------------------------------------------- */
 
 struct pln_mesh {
     pln_quic *quic;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dials.  A peer has at most one race, which tries its paths one after the other, PLN_DIAL_STAGGER apart,
- * the next one at once when one fails (RFC 8305); all connects to the peer wait for the same race.
+ * Dials.  A peer has at most one race, which tries its paths one after the other, PLN_DIAL_STAGGER
+ * apart, the next one at once when one fails (RFC 8305); all connects to the peer wait for the
+ * same race.
  *
- * The first confirmed attempt wins and the others are closed, politely, because their handshake may be
- * complete at the far end.  An inbound session that comes in between ends the connects as well, but not
- * the attempts under way: if both ends of a simultaneous open gave up their own dial for the other's, none
- * would be left.  They become surplus sessions for tiebreak.c, or fail.
+ * The first confirmed attempt wins and the others are closed, politely, because their handshake
+ * may be complete at the far end.  An inbound session that comes in between ends the connects as
+ * well, but not the attempts under way: if both ends of a simultaneous open gave up their own dial
+ * for the other's, none would be left.  They become surplus sessions for tiebreak.c, or fail.
  */
 #include "mesh/core.h"
 

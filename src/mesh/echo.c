@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Round trips.  A peer of pollen/2 answers an echo; of one that does not know it, the acknowledgement of the
- * datagram is timed: the reference takes the same envelope for an empty one.
+ * Round trips.  A peer of pollen/2 answers an echo; of one that does not know it, the
+ * acknowledgement of the datagram is timed: the reference takes the same envelope for an empty
+ * one.
  */
 #include "mesh/core.h"
 
 #include <utlist.h>
 
-/* An answer says `reply` in two bytes more; padding of the request makes room for it, so that no answer
- * is larger than its request. */
+/* An answer says `reply` in two bytes more; padding of the request makes room for it, so that no
+ * answer is larger than its request. */
 enum { ECHO_PADDING_MIN = 2 };
 
 static pollen_err send_request(pln_mesh *mesh, pln_mesh_op *op, size_t size) {

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions that come to an end by time: the peer's certificate runs out, ours did, or the session reached
- * its maximum age.
+ * Sessions that come to an end by time: the peer's certificate runs out, ours did, or the session
+ * reached its maximum age.
  *
- * A session is not simply cut by age, nor left to run out after our certificate was renewed: the side whose
- * matter it is makes a new one first, on the same path, and moves (make before break).  By age that is the
- * one that dialled; what nobody replaced is closed at one and a half times the age.
+ * A session is not simply cut by age, nor left to run out after our certificate was renewed: the
+ * side whose matter it is makes a new one first, on the same path, and moves (make before break).
+ * By age that is the one that dialled; what nobody replaced is closed at one and a half times the
+ * age.
  */
 #include "mesh/core.h"
 
-/* Replacements are spread over this share of the age, or this time after a renewal, so that a cluster
- * that came up together does not handshake together. */
+/* Replacements are spread over this share of the age, or this time after a renewal, so that a
+ * cluster that came up together does not handshake together. */
 enum { AGE_JITTER_PARTS = 10 };
 #define RENEWED_JITTER PLN_S(30)
 #define ROTATE_RETRY PLN_S(60)

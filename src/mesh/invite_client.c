@@ -2,10 +2,11 @@
 /*
  * Redeeming invites: the joiner's side.
  *
- * All addresses of all bootstrap peers are raced, but the request is sent to one peer at a time, because
- * each signer may redeem the invite: when a connection is confirmed the other dials are put back, and
- * taken up again if this peer refuses, breaks off or does not answer.  The request is repeated on the same
- * connection until the answer is here, which is harmless and repairs a loss in either direction.
+ * All addresses of all bootstrap peers are raced, but the request is sent to one peer at a time,
+ * because each signer may redeem the invite: when a connection is confirmed the other dials are
+ * put back, and taken up again if this peer refuses, breaks off or does not answer.  The request
+ * is repeated on the same connection until the answer is here, which is harmless and repairs a
+ * loss in either direction.
  */
 #include "mesh/core.h"
 
@@ -52,7 +53,7 @@ typedef struct pln_redeem {
 
 static void start_next(pln_mesh *mesh, pln_redeem *redeem, pln_now now);
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void free_leg(pln_mesh *mesh, invite_leg *leg) {
     pln_redeem *redeem = leg->redeem;
@@ -120,7 +121,7 @@ static void finish(pln_mesh *mesh, pln_redeem *redeem, const pln_op_result *resu
     pln_invite_client_stop(mesh, redeem, now);
 }
 
-/* ---- Dials ------------------------------------------------------------------------------------- */
+/* ---- Dials ----------------------------------------------------------------------------------- */
 
 static pollen_err dial(pln_mesh *mesh, pln_redeem *redeem, invite_target *target, pln_now now) {
     invite_leg *leg = pln_calloc(1, sizeof(*leg));
@@ -180,7 +181,7 @@ static void on_stagger(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     start_next(mesh, PLN_TIMER_OWNER(alarm, pln_redeem, stagger), now);
 }
 
-/* ---- The request ------------------------------------------------------------------------------- */
+/* ---- The request ----------------------------------------------------------------------------- */
 
 static void send_request(pln_mesh *mesh, pln_redeem *redeem, pln_now now) {
     if (redeem->active == NULL) {
@@ -223,7 +224,7 @@ void pln_invite_client_on_confirmed(pln_mesh *mesh, pln_link *link, pln_now now)
     send_request(mesh, redeem, now);
 }
 
-/* ---- The answer -------------------------------------------------------------------------------- */
+/* ---- The answer ------------------------------------------------------------------------------ */
 
 static pollen_err err_of_reason(const char *reason) {
     static const struct {
@@ -328,7 +329,7 @@ void pln_invite_client_on_closed(pln_mesh *mesh, pln_link *link, const pln_quic_
     }
 }
 
-/* ---- The command ------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static pollen_err fill_redeem(const pln_mesh *mesh, pln_redeem *redeem,
                               const pln_invite_token *invite) {

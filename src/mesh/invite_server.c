@@ -2,13 +2,13 @@
 /*
  * Redeeming invites: the signer's side.
  *
- * An invite connection has one request and one answer.  What is decided on the way is recorded before the
- * answer leaves: the owner writes the ledger, one write at a time, and meanwhile other requests wait.  The
- * record names the subject, so that a subject whose answer was lost may ask again, here or on a new
- * connection, and gets it again.
+ * An invite connection has one request and one answer.  What is decided on the way is recorded
+ * before the answer leaves: the owner writes the ledger, one write at a time, and meanwhile other
+ * requests wait.  The record names the subject, so that a subject whose answer was lost may ask
+ * again, here or on a new connection, and gets it again.
  *
- * The answer is sent until it is acknowledged.  A refusal closes the connection after that, with the
- * reason as the phrase, so that it arrives one way or the other.  Every connection ends within
+ * The answer is sent until it is acknowledged.  A refusal closes the connection after that, with
+ * the reason as the phrase, so that it arrives one way or the other.  Every connection ends within
  * PLN_INVITE_CONN_TIMEOUT, whatever its client does.
  */
 #include "mesh/core.h"
@@ -46,7 +46,7 @@ typedef struct pln_invite_conn {
     pln_alarm deadline;
 } pln_invite_conn;
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void free_conn(pln_mesh *mesh, pln_invite_conn *conn) {
     pln_link_remove(mesh, &conn->link);
@@ -132,7 +132,7 @@ void pln_invite_server_destroy_all(pln_mesh *mesh) {
     }
 }
 
-/* ---- Answers ----------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void answer(pln_mesh *mesh, pln_invite_conn *conn, pln_now now) {
     conn->state = INVITE_ANSWERED;
@@ -182,7 +182,7 @@ static const char *reason_of(pollen_err err) {
     }
 }
 
-/* ---- Checks ------------------------------------------------------------------------------------ */
+/* ---- Checks ---------------------------------------------------------------------------------- */
 
 static pollen_err check(const pln_mesh *mesh, const pln_invite_conn *conn,
                         const pln_invite_token *token, pln_now now) {
@@ -200,7 +200,7 @@ static pollen_err check(const pln_mesh *mesh, const pln_invite_conn *conn,
     return pln_invite_names_relay(token, &mesh->creds.key) ? POLLEN_OK : POLLEN_ENOENT;
 }
 
-/* ---- Issuing ----------------------------------------------------------------------------------- */
+/* ---- Issuing --------------------------------------------------------------------------------- */
 
 static pollen_err encode_answer(const pln_bytes *join_wire, pln_bytes *ret) {
     pln_redeem_response response = {.accepted = true, .has_join_token = true};
@@ -340,7 +340,7 @@ static pollen_err admit_again(pln_mesh *mesh, pln_invite_conn *conn, const pln_i
     return err;
 }
 
-/* ---- Deciding ---------------------------------------------------------------------------------- */
+/* ---- Deciding -------------------------------------------------------------------------------- */
 
 static void decide_token(pln_mesh *mesh, pln_invite_conn *conn, const pln_invite_token *token,
                          pln_now now) {
@@ -395,7 +395,8 @@ static void on_request(pln_mesh *mesh, pln_invite_conn *conn, const uint8_t *bod
         }
         return;
     }
-    /* Each request costs signature checks: those above the rate are served when they are repeated. */
+    /* Each request costs signature checks: those above the rate are served when they are
+     * repeated. */
     if (conn->state != INVITE_WAITING || size == 0 ||
         !pln_bucket_take(&mesh->invite_bucket, PLN_INVITE_CHECKS_PER_S, PLN_INVITE_CHECK_BURST,
                          now.mono) ||
@@ -439,7 +440,7 @@ void pln_invite_server_on_acked(pln_mesh *mesh, pln_link *link, uint64_t tag, pl
     }
 }
 
-/* ---- The ledger -------------------------------------------------------------------------------- */
+/* ---- The ledger ------------------------------------------------------------------------------ */
 
 void pln_mesh_ledger_written(pln_mesh *mesh, const char *token_id, pollen_err err, pln_now now) {
     if (!mesh->ledger_busy || strcmp(token_id, mesh->ledger_token_id) != 0) {

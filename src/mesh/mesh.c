@@ -3,8 +3,8 @@
  * The mesh as a whole: its life, its input and output, and the pump that turns the QUIC endpoint's
  * events into ours.
  *
- * The pump runs at the end of every input and around every output, never in pln_mesh_poll_event(): what
- * it leads to is to be sent in the same turn.
+ * The pump runs at the end of every input and around every output, never in pln_mesh_poll_event():
+ * what it leads to is to be sent in the same turn.
  */
 #include "mesh/core.h"
 
@@ -15,7 +15,7 @@
 /* Alarms that are off wait here, short of PLN_TS_NEVER, which would take them out of the heap. */
 #define ALARM_OFF (PLN_TS_NEVER - 1)
 
-/* ---- Alarms ------------------------------------------------------------------------------------ */
+/* ---- Alarms ---------------------------------------------------------------------------------- */
 
 bool pln_alarm_init(pln_mesh *mesh, pln_alarm *alarm,
                     void (*fire)(pln_mesh *mesh, pln_alarm *alarm, pln_now now)) {
@@ -62,7 +62,7 @@ static void fire_alarms(pln_mesh *mesh, pln_now now) {
     }
 }
 
-/* ---- Token buckets ----------------------------------------------------------------------------- */
+/* ---- Token buckets --------------------------------------------------------------------------- */
 
 bool pln_bucket_take(pln_bucket *bucket, uint32_t per_s, uint32_t burst, pln_ts now) {
     PLN_ASSERT(per_s > 0);
@@ -80,7 +80,7 @@ bool pln_bucket_take(pln_bucket *bucket, uint32_t per_s, uint32_t burst, pln_ts 
     return true;
 }
 
-/* ---- Links ------------------------------------------------------------------------------------- */
+/* ---- Links ----------------------------------------------------------------------------------- */
 
 bool pln_link_add(pln_mesh *mesh, pln_link *link, pln_link_kind kind, pln_conn_id conn) {
     link->conn = conn;
@@ -99,7 +99,7 @@ pln_link *pln_link_find(const pln_mesh *mesh, pln_conn_id conn) {
     return link;
 }
 
-/* ---- Who is let in ----------------------------------------------------------------------------- */
+/* ---- Who is let in --------------------------------------------------------------------------- */
 
 bool pln_mesh_is_revoked(const pln_mesh *mesh, const pollen_key *key) {
     return mesh->is_revoked != NULL && mesh->is_revoked(mesh->is_revoked_ctx, key);
@@ -138,7 +138,7 @@ static pollen_err verify(void *ctx, const pln_quic_peer *peer, pln_now now) {
     return peer->alpn == PLN_ALPN_INVITE ? POLLEN_OK : verify_member(mesh, peer, now);
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static bool serves_invites(const pln_mesh *mesh) {
     return mesh->serve_invites && mesh->creds.enrolled && mesh->creds.has_signer && !mesh->is_shut;
@@ -225,7 +225,7 @@ pollen_err pln_mesh_load_ledger(pln_mesh *mesh, const char *text, size_t size, c
     return pln_ledger_load(&mesh->ledger, text, size, why);
 }
 
-/* ---- The pump ---------------------------------------------------------------------------------- */
+/* ---- The pump -------------------------------------------------------------------------------- */
 
 /* A handshake is complete and confirmed, and the peer was verified. */
 static void on_connected(pln_mesh *mesh, pln_conn_id conn, pln_now now) {
@@ -374,7 +374,7 @@ static bool pump(pln_mesh *mesh, pln_now now) {
     return any;
 }
 
-/* ---- Input and output -------------------------------------------------------------------------- */
+/* ---- Input and output ------------------------------------------------------------------------ */
 
 void pln_mesh_handle_datagram(pln_mesh *mesh, const pln_datagram *datagram, pln_now now) {
     mesh->dirty = true;
@@ -430,7 +430,7 @@ void pln_mesh_get_stats(const pln_mesh *mesh, pln_mesh_stats *ret) {
     pln_quic_get_stats(mesh->quic, &ret->quic);
 }
 
-/* ---- Credentials ------------------------------------------------------------------------------- */
+/* ---- Credentials ----------------------------------------------------------------------------- */
 
 const pln_credentials *pln_mesh_credentials(const pln_mesh *mesh) {
     return &mesh->creds;

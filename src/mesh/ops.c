@@ -2,9 +2,9 @@
 /*
  * The table of operations.
  *
- * An op is in the table from its command until its OP_DONE was polled, so that it can be canceled also
- * while the event is queued.  Until it is finished it stands in one list, of whoever it waits for, and
- * holds one deadline.
+ * An op is in the table from its command until its OP_DONE was polled, so that it can be canceled
+ * also while the event is queued.  Until it is finished it stands in one list, of whoever it waits
+ * for, and holds one deadline.
  */
 #include "mesh/core.h"
 

@@ -10,7 +10,7 @@ void pln_text_copy(char *dst, size_t cap, const char *text) {
     dst[size] = '\0';
 }
 
-/* ---- Ends of sessions -------------------------------------------------------------------------- */
+/* ---- Ends of sessions ------------------------------------------------------------------------ */
 
 typedef struct phrase_row {
     const char *phrase;
@@ -18,8 +18,8 @@ typedef struct phrase_row {
     bool final; /* Said once for all sessions of the pair. */
 } phrase_row;
 
-/* Every application close has code 0; only the phrase tells them apart.  The reference reads neither,
- * and closes sessions with expired certificates as "revoked". */
+/* Every application close has code 0; only the phrase tells them apart.  The reference reads
+ * neither, and closes sessions with expired certificates as "revoked". */
 static const phrase_row phrases[] = {
     {"cert_expired", POLLEN_END_CERT_EXPIRED, true},
     {"cert_rotation", POLLEN_END_CERT_ROTATION, false},
@@ -92,7 +92,7 @@ bool pln_reason_is_final(const pln_quic_closed *closed) {
     return row != NULL && row->final;
 }
 
-/* ---- Failures of dials ------------------------------------------------------------------------- */
+/* ---- Failures of dials ----------------------------------------------------------------------- */
 
 /* Of several failures the one that says most about the peer is reported. */
 static int rank(pollen_err err) {

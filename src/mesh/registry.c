@@ -2,9 +2,10 @@
 /*
  * Peers and which of their sessions is registered.
  *
- * pln_registry_register() and pln_registry_unregister() are the only writers of peer->primary, and each
- * change of it queues its events: CONNECTED when one comes, DISCONNECTED when it goes, both in this order
- * when one replaces another.  The node of the DISCONNECTED is taken together with that of the CONNECTED.
+ * pln_registry_register() and pln_registry_unregister() are the only writers of peer->primary, and
+ * each change of it queues its events: CONNECTED when one comes, DISCONNECTED when it goes, both
+ * in this order when one replaces another.  The node of the DISCONNECTED is taken together with
+ * that of the CONNECTED.
  */
 #include "mesh/core.h"
 
@@ -80,7 +81,7 @@ void pln_registry_destroy_all(pln_mesh *mesh) {
     mesh->registered_count = 0;
 }
 
-/* ---- The sorted array -------------------------------------------------------------------------- */
+/* ---- The sorted array ------------------------------------------------------------------------ */
 
 /* The first place whose key is not below. */
 static size_t find_slot(const pln_mesh *mesh, const pollen_key *key) {
@@ -128,7 +129,7 @@ static void remove_slot(pln_mesh *mesh, const pln_mesh_peer *peer) {
     memmove(at, at + 1, (mesh->registered_count - slot) * sizeof(pln_mesh_peer *));
 }
 
-/* ---- Registering ------------------------------------------------------------------------------- */
+/* ---- Registering ----------------------------------------------------------------------------- */
 
 static void say_goodbye(pln_mesh *mesh, pln_mesh_peer *peer, pollen_end_reason reason) {
     PLN_ASSERT(peer->primary != NULL);
@@ -195,7 +196,7 @@ void pln_registry_unregister(pln_mesh *mesh, pln_mesh_peer *peer, pollen_end_rea
     say_goodbye(mesh, peer, reason);
 }
 
-/* ---- Queries and commands by peer -------------------------------------------------------------- */
+/* ---- Queries and commands by peer ------------------------------------------------------------ */
 
 static void fill_info(const pln_mesh *mesh, const pln_mesh_peer *peer, pln_session_info *ret) {
     const pln_session *session = peer->primary;

@@ -2,8 +2,8 @@
 /*
  * Renewal of membership certificates over a session.
  *
- * Asking: the request is bound to the session it was sent on; only an answer on this session, and only
- * while the request is pending, counts.  Answering: the subject is the peer that the session
+ * Asking: the request is bound to the session it was sent on; only an answer on this session, and
+ * only while the request is pending, counts.  Answering: the subject is the peer that the session
  * authenticated, what it gets does not outlive by its length what it had, and one request in
  * RENEWAL_INTERVAL is worth a signature; the others get the same answer.
  */
@@ -18,7 +18,7 @@
 #define RENEWAL_RESEND PLN_S(1)
 #define RENEWAL_INTERVAL PLN_S(10)
 
-/* ---- Asking ------------------------------------------------------------------------------------ */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static pollen_err send_request(pln_mesh *mesh, pln_session *session) {
     /* The reference sends its X.509 certificate along and does not read the peer's. */
@@ -101,7 +101,7 @@ void pln_renewal_on_response(pln_mesh *mesh, pln_session *session, const uint8_t
     pln_renewal_response_fini(&response);
 }
 
-/* ---- Answering --------------------------------------------------------------------------------- */
+/* ---- Answering ------------------------------------------------------------------------------- */
 
 static const char *refusal(const pln_mesh *mesh, const pln_session *session,
                            const pln_renewal_request *request) {
@@ -158,7 +158,8 @@ void pln_renewal_on_request(pln_mesh *mesh, pln_session *session, const uint8_t 
     if (pln_renewal_request_decode(body, size, &request) != POLLEN_OK) {
         return;
     }
-    /* Cheap refusals are made anew: an answer for another subject must not stand in for one's own. */
+    /* Cheap refusals are made anew: an answer for another subject must not stand in for one's
+     * own. */
     const char *reason = refusal(mesh, session, &request);
     if (reason != NULL || !has_fresh_answer(session, now)) {
         pln_renewal_response response = {.accepted = false};

@@ -7,10 +7,10 @@
 #include "base/assert.h"
 #include "base/key.h"
 
-/* ---- Start ------------------------------------------------------------------------------------- */
+/* ---- Start ----------------------------------------------------------------------------------- */
 
-/* The facts of the peer's certificate, which was verified during the handshake.  Revocations that came
- * since then count. */
+/* The facts of the peer's certificate, which was verified during the handshake.  Revocations that
+ * came since then count. */
 static pollen_err read_cert(const pln_mesh *mesh, pln_session *session) {
     size_t size = 0;
     const uint8_t *bytes = pln_quic_peer_cert(mesh->quic, session->link.conn, &size);
@@ -126,7 +126,7 @@ err_conn:
     return NULL;
 }
 
-/* ---- End --------------------------------------------------------------------------------------- */
+/* ---- End ------------------------------------------------------------------------------------- */
 
 static void take_off_peer(pln_mesh_peer *peer, const pln_session *session) {
     size_t i = 0;
@@ -179,8 +179,8 @@ static void close_older(pln_mesh *mesh, pln_mesh_peer *peer, const pln_session *
 
 void pln_session_close_peer(pln_mesh *mesh, pln_mesh_peer *peer, const char *phrase,
                             pollen_end_reason reason, pln_now now) {
-    /* The primary last, so that no other is promoted on the way, and dials that nobody waits for before
-     * them, because they would become sessions. */
+    /* The primary last, so that no other is promoted on the way, and dials that nobody waits for
+     * before them, because they would become sessions. */
     pln_dial_abandon(mesh, peer, now);
     size_t left = peer->session_count;
     for (size_t i = left; i-- > 0;) {
@@ -204,7 +204,7 @@ void pln_session_on_closed(pln_mesh *mesh, pln_session *session, const pln_quic_
     pln_session_end(mesh, session, pln_reason_of_closed(closed), now);
 }
 
-/* ---- Small things ------------------------------------------------------------------------------ */
+/* ---- Small things ---------------------------------------------------------------------------- */
 
 pln_ts pln_session_last_rx(const pln_mesh *mesh, const pln_session *session) {
     pln_conn_info info;

@@ -2,9 +2,9 @@
 /*
  * Streams: ids that outlive their session, the two-byte port, and what is reported of them.
  *
- * A stream is its own node in the queue of events and keeps as flags what there is to tell, so that no
- * event of it can be lost and none is told twice.  One that a peer opened is unknown to the owner until its
- * port has been read; it is then accepted.
+ * A stream is its own node in the queue of events and keeps as flags what there is to tell, so
+ * that no event of it can be lost and none is told twice.  One that a peer opened is unknown to
+ * the owner until its port has been read; it is then accepted.
  */
 #include "mesh/core.h"
 
@@ -15,7 +15,7 @@
 
 #include "base/assert.h"
 
-/* ---- Tables ------------------------------------------------------------------------------------ */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 static pln_mesh_stream *find_by_id(const pln_mesh *mesh, pln_stream_id id) {
     pln_mesh_stream *stream = NULL;
@@ -74,7 +74,7 @@ static pln_mesh_stream *create_stream(pln_mesh *mesh, pln_session *session, int6
     return stream;
 }
 
-/* ---- Telling ----------------------------------------------------------------------------------- */
+/* ---- Telling --------------------------------------------------------------------------------- */
 
 static void queue(pln_mesh *mesh, pln_mesh_stream *stream) {
     if (!stream->queued) {
@@ -129,7 +129,7 @@ bool pln_streams_poll(pln_mesh *mesh, pln_mesh_stream *stream, pln_mesh_event *r
     return any;
 }
 
-/* ---- Ends -------------------------------------------------------------------------------------- */
+/* ---- Ends ------------------------------------------------------------------------------------ */
 
 static void leave_header(pln_mesh *mesh, pln_mesh_stream *stream) {
     if (stream->state == PLN_STREAM_HEADER) {
@@ -200,7 +200,7 @@ void pln_streams_destroy_all(pln_mesh *mesh) {
     }
 }
 
-/* ---- Accepting --------------------------------------------------------------------------------- */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 static void on_header_late(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     (void)now;
@@ -271,7 +271,7 @@ static void read_header(pln_mesh *mesh, pln_mesh_stream *stream) {
     }
 }
 
-/* ---- Events of the connection ------------------------------------------------------------------ */
+/* ---- Events of the connection ---------------------------------------------------------------- */
 
 /* What was read ahead with the port is still the owner's. */
 static void end_if_read(pln_mesh *mesh, pln_mesh_stream *stream) {
@@ -335,7 +335,7 @@ void pln_streams_on_event(pln_mesh *mesh, pln_session *session, const pln_quic_e
     }
 }
 
-/* ---- Opening ----------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static pln_chunk *port_chunk(uint16_t port) {
     pln_chunk *chunk = pln_chunk_create(2);
@@ -416,7 +416,7 @@ void pln_mesh_open_stream(pln_mesh *mesh, pln_op id, const pollen_key *key, uint
     pln_streams_serve(mesh, peer);
 }
 
-/* ---- Bytes ------------------------------------------------------------------------------------- */
+/* ---- Bytes ----------------------------------------------------------------------------------- */
 
 pollen_err pln_mesh_stream_send(pln_mesh *mesh, pln_stream_id id, pln_chunk *chunk, bool fin) {
     const pln_mesh_stream *stream = find_open(mesh, id);

@@ -4,59 +4,63 @@
  *
  * Design notes
  *
- * Two nodes may dial each other at the same time, a race may finish on two addresses, a node may restart
- * while its old session still stands at the other end.  Then a pair of nodes has more than one live
- * session.  What must hold:
+ * Two nodes may dial each other at the same time, a race may finish on two addresses, a node may
+ * restart while its old session still stands at the other end.  Then a pair of nodes has more than
+ * one live session.  What must hold:
  *   (1) no interleaving ends with both closing the other's choice, and with none left;
  *   (2) a session of a restarted peer is usable at once, whatever the keys;
- *   (3) in the end there is one, the same on both sides; of two simultaneous ones it is the one that the
- *       node with the smaller key initiated.
+ *   (3) in the end there is one, the same on both sides; of two simultaneous ones it is the one
+ *       that the node with the smaller key initiated.
  *
- * Receiving needs no decision: envelopes and streams are taken from every live session.  So the two ends
- * may differ for a while about where they *send*, and nothing is lost by it.
+ * Receiving needs no decision: envelopes and streams are taken from every live session.  So the
+ * two ends may differ for a while about where they *send*, and nothing is lost by it.
  *
- * Closing is for one end alone, the arbiter: the node with the smaller key.  Both know who that is, so
- * that never both close: (1).  It waits PLN_TIE_GRACE after the newest session was confirmed at its end
- * and keeps the best among those that answered a PING since then.  The other end follows: it loses what
- * the arbiter closed, and if that was its primary, another takes its place.  When the arbiter's close is
- * lost, the next packet of the follower (a PING at the latest, by keep-alive) draws the close again, or
- * a stateless reset.  An arbiter that heard no session at all does not choose; it asks again.
+ * Closing is for one end alone, the arbiter: the node with the smaller key.  Both know who that
+ * is, so that never both close: (1).  It waits PLN_TIE_GRACE after the newest session was
+ * confirmed at its end and keeps the best among those that answered a PING since then.  The other
+ * end follows: it loses what the arbiter closed, and if that was its primary, another takes its
+ * place.  When the arbiter's close is lost, the next packet of the follower (a PING at the latest,
+ * by keep-alive) draws the close again, or a stateless reset.  An arbiter that heard no session at
+ * all does not choose; it asks again.
  *
- * The best session is found by facts that both ends share: fresher certificates (the sum of the two ends
- * of validity, which is the same on both sides; a node reconnects after a renewal to show its new one),
- * then the smaller key's initiative, then the newest.  Only the arbiter's opinion counts in the end, so
- * that "newest" may differ between the ends by the order of arrival: (3).
+ * The best session is found by facts that both ends share: fresher certificates (the sum of the
+ * two ends of validity, which is the same on both sides; a node reconnects after a renewal to show
+ * its new one), then the smaller key's initiative, then the newest.  Only the arbiter's opinion
+ * counts in the end, so that "newest" may differ between the ends by the order of arrival: (3).
  *
- * Sending: a newcomer is the primary at once, but for two cases in which the present primary has proved
- * alive, that is, was heard after the newcomer's first packet:
+ * Sending: a newcomer is the primary at once, but for two cases in which the present primary has
+ * proved alive, that is, was heard after the newcomer's first packet:
  *   - the present one is better by the shared facts (simultaneous open, seen from one side);
- *   - they are equal and the newcomer is inbound: it may be the losing address of the peer's race, about
- *     to be closed.  It becomes the primary as soon as the peer uses it, or when the grace is over.
- * A restarted peer is silent on its old session from before the newcomer's first packet, so that neither
- * case holds, whatever the keys and whoever dials: (2).  If stray packets of the old session arrive late
- * and make it look alive, the first datagram or stream of the peer on the new session, or the end of the
- * grace, puts it right, because then only sessions count that answered since.
+ *   - they are equal and the newcomer is inbound: it may be the losing address of the peer's race,
+ *     about to be closed.  It becomes the primary as soon as the peer uses it, or when the grace
+ *     is over.
+ * A restarted peer is silent on its old session from before the newcomer's first packet, so that
+ * neither case holds, whatever the keys and whoever dials: (2).  If stray packets of the old
+ * session arrive late and make it look alive, the first datagram or stream of the peer on the new
+ * session, or the end of the grace, puts it right, because then only sessions count that answered
+ * since.
  *
- * The order of the keys with a restart.  Arbiter restarts: it knows the new session only; the follower
- * moves to it at once, and its old one ends by the reset that its PING draws, or idles out unseen.
- * Follower restarts: the arbiter moves at once, and closes the old one after the grace.
+ * The order of the keys with a restart.  Arbiter restarts: it knows the new session only; the
+ * follower moves to it at once, and its old one ends by the reset that its PING draws, or idles
+ * out unseen. Follower restarts: the arbiter moves at once, and closes the old one after the
+ * grace.
  *
- * Loss.  A PING is repeated by loss recovery, several times within the grace.  If the better session
- * still looks dead the arbiter keeps the other: that is a decision like any other, and the follower
- * accepts it.  A session whose confirmation is still on its way to the dialler is live at the acceptor;
- * if the arbiter closes it meanwhile, the dial fails at an end that has another session, which makes it
- * succeed.
+ * Loss.  A PING is repeated by loss recovery, several times within the grace.  If the better
+ * session still looks dead the arbiter keeps the other: that is a decision like any other, and the
+ * follower accepts it.  A session whose confirmation is still on its way to the dialler is live at
+ * the acceptor; if the arbiter closes it meanwhile, the dial fails at an end that has another
+ * session, which makes it succeed.
  *
  * The reference (ALPN pollen/1) closes one of two sessions by itself, at once, by its own order of
  * arrival.  We are never the one to close then, we send on the newest and follow.  Only if several
- * sessions go on to answer for three times the grace, which the reference cannot cause, the arbiter rule
- * is applied.
+ * sessions go on to answer for three times the grace, which the reference cannot cause, the
+ * arbiter rule is applied.
  *
- * A surplus session that carries streams is closed when they have ended, PLN_DRAIN_MAX at the latest:
- * who opened one within the first second of a session must not lose it to a tie-break.
+ * A surplus session that carries streams is closed when they have ended, PLN_DRAIN_MAX at the
+ * latest: who opened one within the first second of a session must not lose it to a tie-break.
  *
- * A session that *we* replaced, because of its age or of a new certificate of ours, we also close, follower
- * or not: the arbiter would not choose it, since the new one is newer or fresher.
+ * A session that *we* replaced, because of its age or of a new certificate of ours, we also close,
+ * follower or not: the arbiter would not choose it, since the new one is newer or fresher.
  */
 #include "mesh/core.h"
 
@@ -163,7 +167,7 @@ void pln_tie_on_used(pln_mesh *mesh, pln_session *session, pln_now now) {
     }
 }
 
-/* ---- After the grace --------------------------------------------------------------------------- */
+/* ---- After the grace ------------------------------------------------------------------------- */
 
 /* The best of those heard since `at`; NULL when there is none. */
 static pln_session *choose(const pln_mesh *mesh, const pln_mesh_peer *peer, pln_ts at) {
@@ -242,7 +246,7 @@ void pln_tie_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     }
 }
 
-/* ---- Ends -------------------------------------------------------------------------------------- */
+/* ---- Ends ------------------------------------------------------------------------------------ */
 
 static pln_session *best_left(const pln_mesh *mesh, const pln_mesh_peer *peer) {
     pln_session *best = choose(mesh, peer, peer->probe_at);

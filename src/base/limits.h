@@ -35,7 +35,7 @@ enum { PLN_GOSSIP_IPS_MAX = 64 };      /* Interface addresses that a node may te
 enum { PLN_CLOCK_ENTRIES_MAX = 256 };  /* Entries of one vector clock: 68 bytes each at least. */
 enum { PLN_SERVICE_NAME_MAX = 64 };    /* As the control protocol of the reference. */
 
-/* ---- Files ------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* A settings file names at most PLN_BOOTSTRAP_MAX peers of PLN_ADDRS_MAX addresses: 300 KiB. */
 enum { PLN_CONFIG_TEXT_MAX = 1024 * 1024 };

@@ -2,14 +2,15 @@
 /*
  * Admission objects: what proves that a key belongs to a cluster (pollen.admission.v1).
  *
- * Protobuf stops at this edge: an encoded object is decoded, checked for structure (key and signature
- * lengths, required parts, counts, UUIDs, UTF-8) and converted; nothing here judges signatures or times.
+ * Protobuf stops at this edge: an encoded object is decoded, checked for structure (key and
+ * signature lengths, required parts, counts, UUIDs, UTF-8) and converted; nothing here judges
+ * signatures or times.
  *
- * A signature covers the canonical re-encoding of the claims: ascending field numbers, defaults omitted,
- * sub-messages that are present written even if empty, unknown fields kept byte-exact at the end.  A
- * decoded object therefore carries two encodings that the decoder made: `wire`, its whole canonical form,
- * and `signed_bytes`, the canonical form of its claims alone.  They stay empty in an object that is being
- * built, until its encode function fills them.
+ * A signature covers the canonical re-encoding of the claims: ascending field numbers, defaults
+ * omitted, sub-messages that are present written even if empty, unknown fields kept byte-exact at
+ * the end.  A decoded object therefore carries two encodings that the decoder made: `wire`, its
+ * whole canonical form, and `signed_bytes`, the canonical form of its claims alone.  They stay
+ * empty in an object that is being built, until its encode function fills them.
  *
  * Owner: an object owns its encodings and lists; *_fini() frees them and accepts a zeroed object.
  */
@@ -116,8 +117,10 @@ typedef struct pln_revocation {
 /*
  * Decode and check the structure.
  *
- * Owner:  bytes are borrowed for the call; ret is filled only on success, the caller calls *_fini().
- * Errors: POLLEN_EPROTO  malformed, a required part missing, a length or count out of range, over-long
+ * Owner:  bytes are borrowed for the call; ret is filled only on success, the caller calls
+ *         *_fini().
+ * Errors: POLLEN_EPROTO  malformed, a required part missing, a length or count out of range,
+ *                        over-long
  *         POLLEN_ENOMEM
  */
 POLLEN_MUST_USE pollen_err pln_trust_decode(const uint8_t *bytes, size_t size, pln_trust *ret);
@@ -133,8 +136,8 @@ POLLEN_MUST_USE pollen_err pln_revocation_decode(const uint8_t *bytes, size_t si
                                                  pln_revocation *ret);
 
 /*
- * Building, in two steps: *_encode_claims() fills signed_bytes from the fields (embedded objects need
- * their `wire` already), the caller signs them into `signature`, then *_encode() fills wire.
+ * Building, in two steps: *_encode_claims() fills signed_bytes from the fields (embedded objects
+ * need their `wire` already), the caller signs them into `signature`, then *_encode() fills wire.
  *
  * Errors: POLLEN_EINVAL  an embedded object has no wire, or a count is over its limit
  *         POLLEN_ENOMEM
@@ -173,8 +176,8 @@ void pln_bootstraps_fini(pln_bootstraps *list);
 bool pln_is_uuid(const char *text);
 
 /*
- * The command-line form of a token: standard base64 with padding.  White space around is trimmed, CR and
- * LF inside are ignored; anything else foreign, or wrong padding, is refused.
+ * The command-line form of a token: standard base64 with padding.  White space around is trimmed,
+ * CR and LF inside are ignored; anything else foreign, or wrong padding, is refused.
  *
  * Owner:  ret_bytes / ret_text are the caller's (pln_bytes_fini, pln_free).
  * Errors: POLLEN_ETOKEN  not such text, or longer than a token may be

@@ -13,8 +13,8 @@ bool pln_admission_signature(const pln_proto_slot *slot, pln_signature *ret);
 bool pln_admission_token_id(const pln_proto_slot *slot, char ret[PLN_TOKEN_ID_BYTES]);
 
 /*
- * The frame of all signed objects: field 1 is what is signed, the field before last may be an issuer, the
- * last one is the signature.
+ * The frame of all signed objects: field 1 is what is signed, the field before last may be an
+ * issuer, the last one is the signature.
  *
  * Fills wire from signed_bytes and signature, with the unknown fields of `decoded` (may be NULL).
  */
@@ -24,8 +24,8 @@ POLLEN_MUST_USE pollen_err pln_admission_seal(const pln_bytes *signed_bytes,
                                               pln_bytes *ret_wire);
 
 /*
- * Reads the occurrences of a repeated BootstrapPeer field into list, and their canonical form, unknown
- * fields included, as fields with that number into out.
+ * Reads the occurrences of a repeated BootstrapPeer field into list, and their canonical form,
+ * unknown fields included, as fields with that number into out.
  */
 POLLEN_MUST_USE pollen_err pln_bootstraps_read(const pln_proto_message *claims, uint32_t number,
                                                pln_bootstraps *list, pln_out *out);

@@ -23,8 +23,8 @@
 size_t pln_base64_encode(const uint8_t *bytes, size_t count, char *text);
 
 /*
- * Decodes into bytes[cap].  CR and LF are ignored wherever they are, as the reference does; the bits left
- * over in the last character are ignored too.
+ * Decodes into bytes[cap].  CR and LF are ignored wherever they are, as the reference does; the
+ * bits left over in the last character are ignored too.
  *
  * Errors: POLLEN_EPROTO  a foreign character, missing or surplus padding, or more than cap bytes
  */

@@ -45,7 +45,7 @@ static void put_addr(pln_out *out, uint32_t number, const pollen_addr *addr) {
     pln_proto_put_string(out, number, pollen_addr_format(addr, text));
 }
 
-/* ---- PunchCoordRequest: 1 peer_id ----------------------------------------------------------------- */
+/* ---- PunchCoordRequest: 1 peer_id ------------------------------------------------------------ */
 
 pollen_err pln_punch_request_decode(const uint8_t *body, size_t size, pln_punch_request *ret) {
     static const pln_proto_schema schema = {.count = 2, .kinds = {[1] = PLN_FIELD_BYTES}};
@@ -65,7 +65,7 @@ pollen_err pln_punch_request_encode(const pln_punch_request *msg, pln_bytes *ret
     return pln_body_finish(POLLEN_ENVELOPE_PUNCH_REQUEST, &out, ret);
 }
 
-/* ---- PunchCoordTrigger: 1 peer_id, 2 self_addr, 3 peer_addr --------------------------------------- */
+/* ---- PunchCoordTrigger: 1 peer_id, 2 self_addr, 3 peer_addr ---------------------------------- */
 
 pollen_err pln_punch_trigger_decode(const uint8_t *body, size_t size, pln_punch_trigger *ret) {
     static const pln_proto_schema schema = {
@@ -99,7 +99,7 @@ pollen_err pln_punch_trigger_encode(const pln_punch_trigger *msg, pln_bytes *ret
     return pln_body_finish(POLLEN_ENVELOPE_PUNCH_TRIGGER, &out, ret);
 }
 
-/* ---- ObservedAddress: 1 addr ---------------------------------------------------------------------- */
+/* ---- ObservedAddress: 1 addr ----------------------------------------------------------------- */
 
 pollen_err pln_observed_address_decode(const uint8_t *body, size_t size, pollen_addr *ret) {
     static const pln_proto_schema schema = {.count = 2, .kinds = {[1] = PLN_FIELD_BYTES}};
@@ -119,7 +119,7 @@ pollen_err pln_observed_address_encode(const pollen_addr *addr, pln_bytes *ret) 
     return pln_body_finish(POLLEN_ENVELOPE_OBSERVED_ADDRESS, &out, ret);
 }
 
-/* ---- Echo: 1 reply, 2 id, 3 padding --------------------------------------------------------------- */
+/* ---- Echo: 1 reply, 2 id, 3 padding ---------------------------------------------------------- */
 
 pollen_err pln_echo_decode(const uint8_t *body, size_t size, pln_echo *ret) {
     static const pln_proto_schema schema = {

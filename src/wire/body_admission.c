@@ -6,8 +6,8 @@
 #include "wire/body.h"
 #include "wire/utf8.h"
 
-/* The reason is for people to read, on terminals and in logs: what is not printable text becomes '?',
- * and a long one is cut between two characters. */
+/* The reason is for people to read, on terminals and in logs: what is not printable text becomes
+ * '?', and a long one is cut between two characters. */
 static void read_reason(const pln_proto_slot *slot, char *ret_reason, size_t cap) {
     size_t used = 0;
     size_t at = 0;
@@ -36,7 +36,7 @@ static void put_optional_key(pln_out *out, uint32_t number, const pollen_key *ke
     }
 }
 
-/* ---- InviteRedeemRequest: 1 token, 2 subject_pub -------------------------------------------------- */
+/* ---- InviteRedeemRequest: 1 token, 2 subject_pub --------------------------------------------- */
 
 pollen_err pln_redeem_request_decode(const uint8_t *body, size_t size, pln_redeem_request *ret) {
     static const pln_proto_schema schema = {
@@ -75,7 +75,7 @@ void pln_redeem_request_fini(pln_redeem_request *msg) {
     *msg = (pln_redeem_request){0};
 }
 
-/* ---- Responses: 1 accepted, 2 reason, 3 join_token or cert ---------------------------------------- */
+/* ---- Responses: 1 accepted, 2 reason, 3 join_token or cert ----------------------------------- */
 
 static const pln_proto_schema response_schema = {
     .count = 4, .kinds = {[1] = PLN_FIELD_VARINT, [2] = PLN_FIELD_BYTES, [3] = PLN_FIELD_MESSAGE}};
@@ -159,7 +159,7 @@ void pln_renewal_response_fini(pln_renewal_response *msg) {
     *msg = (pln_renewal_response){0};
 }
 
-/* ---- CertRenewalRequest: 1 subject_pub, 2 current_cert -------------------------------------------- */
+/* ---- CertRenewalRequest: 1 subject_pub, 2 current_cert --------------------------------------- */
 
 pollen_err pln_renewal_request_decode(const uint8_t *body, size_t size, pln_renewal_request *ret) {
     static const pln_proto_schema schema = {

@@ -54,7 +54,7 @@ static bool push_peer(pln_bootstraps *list, pln_bootstrap *peer) {
     return true;
 }
 
-/* ---- Building ------------------------------------------------------------------------------------- */
+/* ---- Building -------------------------------------------------------------------------------- */
 
 static bool has_addr(const pln_bootstrap *peer, const char *addr) {
     for (size_t i = 0; i < peer->addr_count; i++) {
@@ -118,7 +118,7 @@ pollen_err pln_bootstraps_copy(pln_bootstraps *dst, const pln_bootstraps *src) {
     return POLLEN_OK;
 }
 
-/* ---- Decoding ------------------------------------------------------------------------------------- */
+/* ---- Decoding -------------------------------------------------------------------------------- */
 
 static pollen_err read_addr(const pln_proto_field *field, pln_bootstrap *peer) {
     if (field->size == 0 || field->size > PLN_ADDR_TEXT_MAX || peer->addr_count == PLN_ADDRS_MAX ||
@@ -193,7 +193,7 @@ pollen_err pln_bootstraps_read(const pln_proto_message *claims, uint32_t number,
     return POLLEN_OK;
 }
 
-/* ---- Encoding ------------------------------------------------------------------------------------- */
+/* ---- Encoding -------------------------------------------------------------------------------- */
 
 static bool is_encodable(const pln_bootstrap *peer) {
     if (peer->addr_count == 0 || peer->addr_count > PLN_ADDRS_MAX) {

@@ -2,7 +2,7 @@
 /* AdminCert and MembershipCert. */
 #include "wire/admission_parts.h"
 
-/* ---- AdminCert: 1 claims, 2 signature ------------------------------------------------------------- */
+/* ---- AdminCert: 1 claims, 2 signature -------------------------------------------------------- */
 
 static const pln_proto_schema admin_schema = {
     .count = 3,
@@ -105,7 +105,7 @@ void pln_admin_cert_fini(pln_admin_cert *cert) {
     *cert = (pln_admin_cert){0};
 }
 
-/* ---- MembershipCert: 1 claims, 2 issuer, 3 signature ---------------------------------------------- */
+/* ---- MembershipCert: 1 claims, 2 issuer, 3 signature ----------------------------------------- */
 
 static const pln_proto_schema member_schema = {
     .count = 4,

@@ -37,7 +37,7 @@ static pollen_err read_text(const uint8_t *data, size_t size, size_t max, char *
     return POLLEN_OK;
 }
 
-/* ---- NetworkChange: 1 ips, 2 local_port ----------------------------------------------------------- */
+/* ---- NetworkChange: 1 ips, 2 local_port ------------------------------------------------------ */
 
 static pollen_err read_ips(const pln_proto_message *msg, pln_network_change *network) {
     size_t count = msg->slots[1].count;
@@ -74,7 +74,7 @@ static void write_network(const pln_gossip_event *event, pln_out *out) {
     pln_proto_put_u64(out, 2, event->network.local_port);
 }
 
-/* ---- ExternalPortChange: 1 external_port ---------------------------------------------------------- */
+/* ---- ExternalPortChange: 1 external_port ----------------------------------------------------- */
 
 static pollen_err read_external_port(const pln_proto_message *msg, pln_gossip_event *event) {
     event->external_port = (uint32_t)msg->slots[1].value; /* High bits drop, as for every uint32. */
@@ -85,7 +85,7 @@ static void write_external_port(const pln_gossip_event *event, pln_out *out) {
     pln_proto_put_u64(out, 1, event->external_port);
 }
 
-/* ---- IdentityChange: 1 identity_pub, 2 cert_expiry_unix ------------------------------------------- */
+/* ---- IdentityChange: 1 identity_pub, 2 cert_expiry_unix -------------------------------------- */
 
 static pollen_err read_identity(const pln_proto_message *msg, pln_gossip_event *event) {
     const pln_proto_slot *key = &msg->slots[1];
@@ -106,7 +106,7 @@ static void write_identity(const pln_gossip_event *event, pln_out *out) {
     pln_proto_put_i64(out, 2, event->identity.cert_expiry);
 }
 
-/* ---- ServiceChange: 1 name, 2 port ---------------------------------------------------------------- */
+/* ---- ServiceChange: 1 name, 2 port ----------------------------------------------------------- */
 
 static pollen_err read_service(const pln_proto_message *msg, pln_gossip_event *event) {
     const pln_proto_slot *name = &msg->slots[1];
@@ -124,7 +124,7 @@ static void write_service(const pln_gossip_event *event, pln_out *out) {
     pln_proto_put_u64(out, 2, event->service.port);
 }
 
-/* ---- ReachabilityChange: 1 peer_id ---------------------------------------------------------------- */
+/* ---- ReachabilityChange: 1 peer_id ----------------------------------------------------------- */
 
 static pollen_err read_reachability(const pln_proto_message *msg, pln_gossip_event *event) {
     const pln_proto_slot *id = &msg->slots[1];
@@ -148,7 +148,7 @@ static void write_reachability(const pln_gossip_event *event, pln_out *out) {
     }
 }
 
-/* ---- RevocationChange: 1 revocation --------------------------------------------------------------- */
+/* ---- RevocationChange: 1 revocation ---------------------------------------------------------- */
 
 static pollen_err read_revocation(const pln_proto_message *msg, pln_gossip_event *event) {
     const pln_proto_slot *slot = &msg->slots[1];
@@ -162,7 +162,7 @@ static void write_revocation(const pln_gossip_event *event, pln_out *out) {
     pln_proto_put_bytes(out, 1, event->revocation.data, event->revocation.size);
 }
 
-/* ---- PubliclyAccessibleChange: empty -------------------------------------------------------------- */
+/* ---- PubliclyAccessibleChange: empty --------------------------------------------------------- */
 
 static pollen_err read_public(const pln_proto_message *msg, pln_gossip_event *event) {
     (void)msg;
@@ -175,7 +175,7 @@ static void write_public(const pln_gossip_event *event, pln_out *out) {
     (void)out;
 }
 
-/* ---- All ------------------------------------------------------------------------------------------ */
+/* ---- All ------------------------------------------------------------------------------------- */
 
 static const struct codec {
     pln_proto_schema schema;

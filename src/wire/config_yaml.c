@@ -13,7 +13,7 @@
 
 #define NS_PER_SECOND 1000000000ll
 
-/* ---- Reading -------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static pollen_err read_ttl(const pln_yaml_node *ttls, const char *key, int64_t *ret, char *why) {
     const pln_yaml_node *node = pln_yaml_get(ttls, key);
@@ -21,7 +21,8 @@ static pollen_err read_ttl(const pln_yaml_node *ttls, const char *key, int64_t *
     if (node == NULL) {
         return POLLEN_OK;
     }
-    /* A bare 0 is a number to YAML and refused like every number; "0s" and "0" in quotes are not. */
+    /* A bare 0 is a number to YAML and refused like every number; "0s" and "0" in quotes are
+     * not. */
     if (node->kind != PLN_YAML_SCALAR || pln_duration_parse(node->text, &ns) != POLLEN_OK ||
         (node->plain && strpbrk(node->text, "smh") == NULL)) {
         return pln_yaml_fail(node, "a duration like 48h or 90m is needed", why);
@@ -206,7 +207,7 @@ pollen_err pln_config_decode(const char *text, size_t size, pln_config *ret, cha
     return err == POLLEN_EPROTO ? POLLEN_ECONFIG : err;
 }
 
-/* ---- Writing -------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static void put_peer(pln_out *out, const pln_bootstrap *peer) {
     char hex[POLLEN_KEY_HEX_BYTES];

@@ -25,9 +25,10 @@ typedef struct pln_config {
 #define PLN_TLS_IDENTITY_TTL_DEFAULT (10 * 365ll * 86400)
 
 /*
- * Owner:  text is borrowed; ret is filled only on success (pln_config_fini).  why (may be NULL, else 128
- *         bytes) receives a short reason with its line.
- * Errors: POLLEN_ECONFIG  malformed, negative durations, numbers where durations belong, over its limits
+ * Owner:  text is borrowed; ret is filled only on success (pln_config_fini).  why (may be NULL,
+ *         else 128 bytes) receives a short reason with its line.
+ * Errors: POLLEN_ECONFIG  malformed, negative durations, numbers where durations belong, over its
+ *                         limits
  *         POLLEN_ENOMEM
  */
 POLLEN_MUST_USE pollen_err pln_config_decode(const char *text, size_t size, pln_config *ret,

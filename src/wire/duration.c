@@ -41,7 +41,8 @@ static bool read_whole(const char **at, uint64_t *ret_value) {
     return true;
 }
 
-/* The digits after the point, as a part of one; more digits than a double can tell apart change nothing. */
+/* The digits after the point, as a part of one; more digits than a double can tell apart change
+ * nothing. */
 static double read_fraction(const char **at) {
     double value = 0;
     double scale = 1;

@@ -29,7 +29,8 @@ static pollen_envelope_kind kind_of(uint32_t number) {
     return POLLEN_ENVELOPE_NONE;
 }
 
-/* The body that counts: the last run of fields of one kind, where a field of another kind ends a run. */
+/* The body that counts: the last run of fields of one kind, where a field of another kind ends a
+ * run. */
 typedef struct run {
     pollen_envelope_kind kind;
     const uint8_t *begin; /* From here on the scan finds only bodies of this kind. */

@@ -2,9 +2,10 @@
 /*
  * The envelope (pollen.mesh.v1.Envelope): one message between two nodes, one DATAGRAM frame.
  *
- * An envelope is a oneof, so it is held as its kind and the encoded body of that kind; the body is decoded
- * only by whoever consumes that kind.  Kinds below 100 are the reference's; those from 100 on are sent only
- * on sessions of ALPN pollen/2 (the reference takes an envelope with such a body for an empty one).
+ * An envelope is a oneof, so it is held as its kind and the encoded body of that kind; the body is
+ * decoded only by whoever consumes that kind.  Kinds below 100 are the reference's; those from 100
+ * on are sent only on sessions of ALPN pollen/2 (the reference takes an envelope with such a body
+ * for an empty one).
  */
 #ifndef PLN_WIRE_ENVELOPE_H
 #define PLN_WIRE_ENVELOPE_H
@@ -18,8 +19,8 @@
 /* pollen_envelope_kind (pollen/packet.h) are the field numbers of the oneof. */
 
 /*
- * Finds kind and body.  Duplicates of one body are merged and of several bodies the last one wins, as
- * protobuf demands; unknown fields are skipped.  An envelope without a known body has kind
+ * Finds kind and body.  Duplicates of one body are merged and of several bodies the last one wins,
+ * as protobuf demands; unknown fields are skipped.  An envelope without a known body has kind
  * POLLEN_ENVELOPE_NONE.  Linear in size, no allocation but for merging.
  *
  * Owner:  ret_body borrows from bytes, or from scratch when bodies had to be merged; scratch is the
@@ -34,15 +35,16 @@ POLLEN_MUST_USE pollen_err pln_envelope_decode(const uint8_t *bytes, size_t size
 /* Bytes needed around a body: key and length. */
 size_t pln_envelope_overhead(pollen_envelope_kind kind, size_t body_size);
 
-/* Writes key, length and body into out, which has room for overhead + body_size; returns the size. */
+/* Writes key, length and body into out, which has room for overhead + body_size; returns the
+ * size. */
 size_t pln_envelope_encode(pollen_envelope_kind kind, const uint8_t *body, size_t body_size,
                            uint8_t *out);
 
-/* ---- Bodies ------------------------------------------------------------------------------------ */
+/* ---- Bodies ---------------------------------------------------------------------------------- */
 /* Decoders: POLLEN_EPROTO when malformed or out of range, POLLEN_ENOMEM.  Encoders give the whole
  * *envelope* (kind and body) into ret, owned by the caller; POLLEN_ENOMEM, or POLLEN_EINVAL when an
- * embedded object has no wire or an echo is larger than any envelope.  Reasons are cut at 255 bytes, and
- * what is not printable in them becomes '?'. */
+ * embedded object has no wire or an echo is larger than any envelope.  Reasons are cut at 255
+ * bytes, and what is not printable in them becomes '?'. */
 
 typedef struct pln_punch_request {
     pollen_key peer; /* The reference pads and cuts other lengths; we refuse them. */

@@ -13,8 +13,8 @@
  * The form in which settings and tokens hold an address: blanks around it go, an IPv6 address gets
  * brackets, the default port is added where there is none.  The result of a result is itself.
  *
- * Errors: POLLEN_EADDR  empty, longer than PLN_ADDR_TEXT_MAX, with blanks or control characters inside,
- *                       or with brackets in odd places
+ * Errors: POLLEN_EADDR  empty, longer than PLN_ADDR_TEXT_MAX, with blanks or control characters
+ *                       inside, or with brackets in odd places
  */
 POLLEN_MUST_USE pollen_err pln_hostport_normalise(const char *text, size_t size,
                                                   char ret[PLN_ADDR_TEXT_MAX + 1]);

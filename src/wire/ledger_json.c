@@ -27,7 +27,7 @@ void pln_ledger_entries_free(pln_ledger_entry *entries, size_t count) {
     pln_free(entries);
 }
 
-/* ---- Reading -------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* A null counts as absent, as it does for the reference. */
 static const json_t *member(const json_t *object, const char *key) {
@@ -79,8 +79,8 @@ static pollen_err read_answer(const json_t *object, pln_ledger_entry *entry, cha
     return pln_bytes_set(&entry->answer, bytes, count) ? POLLEN_OK : POLLEN_ENOMEM;
 }
 
-/* *ret_used is false for an id that no token can have: the reference keeps such entries and never finds
- * them. */
+/* *ret_used is false for an id that no token can have: the reference keeps such entries and never
+ * finds them. */
 static pollen_err read_id(const json_t *object, pln_ledger_entry *entry, bool *ret_used,
                           char *why) {
     const json_t *value = member(object, "tokenID");
@@ -238,7 +238,7 @@ pollen_err pln_ledger_decode(const char *text, size_t size, pln_ledger_entry **r
     return err;
 }
 
-/* ---- Writing -------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static void put_answer(pln_out *out, const pln_bytes *answer) {
     char *text = pln_malloc(PLN_BASE64_TEXT(answer->size) + 1);

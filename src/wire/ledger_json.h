@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * consumed_invites.json, the record of redeemed invites.  Beside the reference's fields an entry keeps the
- * subject that was admitted and the join token it got, so that the same subject may ask again; the
- * reference ignores both.
+ * consumed_invites.json, the record of redeemed invites.  Beside the reference's fields an entry
+ * keeps the subject that was admitted and the join token it got, so that the same subject may ask
+ * again; the reference ignores both.
  */
 #ifndef PLN_WIRE_LEDGER_JSON_H
 #define PLN_WIRE_LEDGER_JSON_H
@@ -19,7 +19,8 @@ typedef struct pln_ledger_entry {
 } pln_ledger_entry;
 
 /*
- * Owner:  ret_entries is an array of ret_count, the caller's (pln_ledger_entries_free); sorted by id.
+ * Owner:  ret_entries is an array of ret_count, the caller's (pln_ledger_entries_free); sorted by
+ *         id.
  * Errors: POLLEN_ESTATE  malformed (why, if not NULL, has 128 bytes for the reason)
  *         POLLEN_ENOMEM
  */

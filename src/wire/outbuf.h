@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An append-only buffer.  A lack of memory is remembered and reported once, at the end, so that a message
- * or a text is written without a check per part.
+ * An append-only buffer.  A lack of memory is remembered and reported once, at the end, so that a
+ * message or a text is written without a check per part.
  */
 #ifndef PLN_WIRE_OUTBUF_H
 #define PLN_WIRE_OUTBUF_H

@@ -66,8 +66,9 @@ static bool read_value(pln_proto_scan *scan, uint8_t type, pln_proto_field *fiel
     }
 }
 
-/* Skips to the end of a group whose start was read.  Counting the depth instead of recursing lets any
- * nesting pass without stack; the numbers at start and end are not compared, as in the reference. */
+/* Skips to the end of a group whose start was read.  Counting the depth instead of recursing lets
+ * any nesting pass without stack; the numbers at start and end are not compared, as in the
+ * reference. */
 static bool skip_group(pln_proto_scan *scan) {
     size_t depth = 1;
     while (depth > 0) {

@@ -3,10 +3,10 @@
  * Reading protobuf without allocation: a scanner over the fields of one message, and on top of it a
  * message read into slots by field number.
  *
- * The scanner takes what every protobuf decoder takes and the reference takes too: varints of up to ten
- * bytes, padded or not, whose excess high bits are dropped; unknown fields of every wire type, groups
- * included, which keep their exact bytes.  It refuses field number 0, numbers above 2^29-1, wire types 6
- * and 7, a group end without a start, and any length past the end.
+ * The scanner takes what every protobuf decoder takes and the reference takes too: varints of up to
+ * ten bytes, padded or not, whose excess high bits are dropped; unknown fields of every wire type,
+ * groups included, which keep their exact bytes.  It refuses field number 0, numbers above 2^29-1,
+ * wire types 6 and 7, a group end without a start, and any length past the end.
  *
  * Owner: everything found borrows from the bytes that are read.
  */
@@ -59,10 +59,11 @@ static inline pln_proto_scan pln_proto_scan_of(const uint8_t *bytes, size_t size
 /* The next field; a group is one field, with all that is in it. */
 pln_proto_step pln_proto_next(pln_proto_scan *scan, pln_proto_field *ret_field);
 
-/* ---- Messages read into slots --------------------------------------------------------------------- */
+/* ---- Messages read into slots ---------------------------------------------------------------- */
 
 /* What a field of a schema is.  A schema is an array indexed by field number, up to
- * PLN_PROTO_FIELD_MAX; numbers with PLN_FIELD_UNKNOWN, and those above its end, are unknown fields. */
+ * PLN_PROTO_FIELD_MAX; numbers with PLN_FIELD_UNKNOWN, and those above its end, are unknown fields.
+ *  */
 typedef enum pln_field_kind {
     PLN_FIELD_UNKNOWN = 0,
     PLN_FIELD_VARINT,   /* The last one counts. */

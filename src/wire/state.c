@@ -18,9 +18,10 @@ static bool parse_id(const uint8_t *data, size_t size, pollen_key *ret) {
     return pollen_key_parse(hex, ret) == POLLEN_OK;
 }
 
-/* ---- GossipEvent: 1 peer_id, 2 counter, 8 deleted, and one change --------------------------------- */
+/* ---- GossipEvent: 1 peer_id, 2 counter, 8 deleted, and one change ---------------------------- */
 
-/* The changes are messages, so that the last run of one kind counts and is merged, as in an envelope. */
+/* The changes are messages, so that the last run of one kind counts and is merged, as in an
+ * envelope. */
 static const pln_proto_schema event_schema = {
     .count = 11,
     .kinds = {[1] = PLN_FIELD_BYTES,
@@ -35,7 +36,8 @@ static const pln_proto_schema event_schema = {
               [10] = PLN_FIELD_REPEATED},
 };
 
-/* The change that counts: the last run of fields of one kind, where one of another kind ends a run. */
+/* The change that counts: the last run of fields of one kind, where one of another kind ends a
+ * run. */
 typedef struct run {
     uint32_t number; /* 0: no change. */
     const uint8_t *begin;
@@ -153,7 +155,7 @@ void pln_gossip_event_fini(pln_gossip_event *event) {
     *event = (pln_gossip_event){0};
 }
 
-/* ---- GossipEventBatch: 1 events ------------------------------------------------------------------- */
+/* ---- GossipEventBatch: 1 events -------------------------------------------------------------- */
 
 static pollen_err read_events(const pln_proto_message *msg, pln_gossip_batch *batch) {
     pln_proto_scan scan = pln_proto_scan_of(msg->bytes, msg->size);
@@ -215,7 +217,7 @@ void pln_gossip_batch_fini(pln_gossip_batch *batch) {
     *batch = (pln_gossip_batch){0};
 }
 
-/* ---- GossipVectorClock: 1 counters, a map: 1 key, 2 value ----------------------------------------- */
+/* ---- GossipVectorClock: 1 counters, a map: 1 key, 2 value ------------------------------------ */
 
 static pollen_err read_entry(const pln_proto_field *field, pln_gossip_clock *clock) {
     static const pln_proto_schema schema = {
@@ -246,8 +248,8 @@ static pollen_err read_entries(const pln_proto_message *msg, pln_gossip_clock *c
     return POLLEN_OK;
 }
 
-/* Insertion, because it keeps the order of equals, and a clock that another node sent is sorted already
- * or short. */
+/* Insertion, because it keeps the order of equals, and a clock that another node sent is sorted
+ * already or short. */
 static void sort_entries(pln_gossip_clock *clock) {
     for (size_t i = 1; i < clock->count; i++) {
         pln_clock_entry entry = clock->entries[i];

@@ -3,12 +3,13 @@
  * What members tell each other about themselves (pollen.state.v1): events, each a change of one
  * attribute of its author under a counter, and vector clocks.
  *
- * Decoding judges form alone.  Nothing in a well-formed batch makes it fail as a whole, because it may
- * carry the events of many authors: an event that says something we do not understand, or more than
- * limits.h allows, is kept as UNKNOWN with its author and counter, so that it is not asked for again.
+ * Decoding judges form alone.  Nothing in a well-formed batch makes it fail as a whole, because it
+ * may carry the events of many authors: an event that says something we do not understand, or more
+ * than limits.h allows, is kept as UNKNOWN with its author and counter, so that it is not asked for
+ * again.
  *
- * The encoders give the message alone, not an envelope around it, because batches are put together until
- * they reach a size.
+ * The encoders give the message alone, not an envelope around it, because batches are put together
+ * until they reach a size.
  *
  * Owner: objects own their texts and lists; *_fini() frees them and accepts a zeroed object.
  */
@@ -91,7 +92,8 @@ POLLEN_MUST_USE pollen_err pln_gossip_event_decode(const uint8_t *bytes, size_t 
 POLLEN_MUST_USE pollen_err pln_gossip_batch_decode(const uint8_t *bytes, size_t size,
                                                    pln_gossip_batch *ret);
 
-/* UNKNOWN is encoded by its unknown fields alone.  Owner: ret is the caller's.  Errors: POLLEN_ENOMEM */
+/* UNKNOWN is encoded by its unknown fields alone.  Owner: ret is the caller's.  Errors:
+ * POLLEN_ENOMEM */
 POLLEN_MUST_USE pollen_err pln_gossip_event_encode(const pln_gossip_event *event, pln_bytes *ret);
 POLLEN_MUST_USE pollen_err pln_gossip_batch_encode(const pln_gossip_batch *batch, pln_bytes *ret);
 

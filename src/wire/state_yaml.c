@@ -35,8 +35,8 @@ void pln_saved_state_fini(pln_saved_state *state) {
     *state = (pln_saved_state){0};
 }
 
-/* Room for one more item: the items, moved perhaps, or NULL when there is no memory.  Capacity is the
- * power of two that is not below count. */
+/* Room for one more item: the items, moved perhaps, or NULL when there is no memory.  Capacity is
+ * the power of two that is not below count. */
 static void *grow(void *items, size_t count, size_t size) {
     if (count > 0 && (count & (count - 1)) != 0) {
         return items;
@@ -44,7 +44,7 @@ static void *grow(void *items, size_t count, size_t size) {
     return pln_realloc(items, (count > 0 ? count * 2 : 1) * size);
 }
 
-/* ---- Fields --------------------------------------------------------------------------------------- */
+/* ---- Fields ---------------------------------------------------------------------------------- */
 
 /* The text of a scalar; NULL when absent. */
 static pollen_err read_text(const pln_yaml_node *map, const char *key, const char **ret,
@@ -96,7 +96,7 @@ static pollen_err read_key(const pln_yaml_node *map, const char *name, pollen_ke
     return err;
 }
 
-/* ---- Entries -------------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 typedef pollen_err (*read_entry)(const pln_yaml_node *entry, pln_saved_state *state, char *why);
 
@@ -274,7 +274,7 @@ static pollen_err read_revocation(const pln_yaml_node *entry, pln_saved_state *s
     return POLLEN_OK;
 }
 
-/* ---- The file ------------------------------------------------------------------------------------- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 static pollen_err read_list(const pln_yaml_node *root, const char *key, read_entry read,
                             pln_saved_state *state, char *why) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state.yaml, what a node knew when it last wrote: peers, services, desired connections, revocations
- * (wire.md 6.3 of the protocol notes).
+ * state.yaml, what a node knew when it last wrote: peers, services, desired connections,
+ * revocations (wire.md 6.3 of the protocol notes).
  */
 #ifndef PLN_WIRE_STATE_YAML_H
 #define PLN_WIRE_STATE_YAML_H
@@ -38,7 +38,8 @@ typedef struct pln_saved_state {
     size_t service_count;
     pln_saved_connection *connections;
     size_t connection_count;
-    /* Decoded, not verified.  Each revokes the subject that was signed, whatever stands beside it. */
+    /* Decoded, not verified.  Each revokes the subject that was signed, whatever stands beside
+     * it. */
     pln_revocation *revocations;
     size_t revocation_count;
     size_t bad_revocations;        /* Skipped, because malformed. */
@@ -46,8 +47,8 @@ typedef struct pln_saved_state {
 } pln_saved_state;
 
 /*
- * Entries with a malformed key are skipped; of several entries for one peer the last one counts.  Peers
- * come sorted by key, the other lists in the order of the file.
+ * Entries with a malformed key are skipped; of several entries for one peer the last one counts.
+ * Peers come sorted by key, the other lists in the order of the file.
  *
  * Owner:  ret is filled only on success (pln_saved_state_fini).
  * Errors: POLLEN_ESTATE  malformed (why, if not NULL, has 128 bytes for the reason)

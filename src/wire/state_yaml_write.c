@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing state.yaml: block style, indented by four, sorted.  As the reference does, what a peer lacks is
- * left out and the ports of services and connections are always there. */
+/* Writing state.yaml: block style, indented by four, sorted.  As the reference does, what a peer
+ * lacks is left out and the ports of services and connections are always there. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "wire/state_yaml.h"
 #include "wire/yaml_text.h"
 
-/* ---- Order ---------------------------------------------------------------------------------------- */
+/* ---- Order ----------------------------------------------------------------------------------- */
 
 static int compare_u32(uint32_t a, uint32_t b) {
     return (a > b) - (a < b);
@@ -49,7 +49,7 @@ static int compare_revocations(const void *a, const void *b) {
     return pln_key_compare(&left->subject_pub, &right->subject_pub);
 }
 
-/* ---- Entries -------------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 static void put_key(pln_out *out, const char *before, const pollen_key *key) {
     char hex[POLLEN_KEY_HEX_BYTES];
@@ -118,7 +118,7 @@ static void put_revocation(pln_out *out, const void *item) {
     pln_free(data);
 }
 
-/* ---- Lists ---------------------------------------------------------------------------------------- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 typedef struct list {
     const char *name;

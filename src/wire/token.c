@@ -7,9 +7,10 @@ static const pln_proto_schema token_schema = {
     .kinds = {[1] = PLN_FIELD_MESSAGE, [2] = PLN_FIELD_BYTES},
 };
 
-/* ---- JoinTokenClaims: 1 token_id, 2 trust, 3 issuer, 4 member_cert, 5 bootstrap, 6 issued_at_unix,
- * 7 expires_at_unix ---------------------------------------------------------------------------------- */
+/* ---- JoinTokenClaims ------------------------------------------------------------------------- */
 
+/* 1 token_id, 2 trust, 3 issuer, 4 member_cert, 5 bootstrap, 6 issued_at_unix,
+ * 7 expires_at_unix. */
 static const pln_proto_schema join_schema = {
     .count = 8,
     .kinds = {[1] = PLN_FIELD_BYTES,
@@ -136,9 +137,10 @@ void pln_join_token_fini(pln_join_token *token) {
     *token = (pln_join_token){0};
 }
 
-/* ---- InviteTokenClaims: 1 token_id, 2 trust, 3 issuer, 4 bootstrap, 5 subject_pub, 6 issued_at_unix,
- * 7 expires_at_unix, 8 membership_ttl_seconds, 9 non_renewable --------------------------------------- */
+/* ---- InviteTokenClaims ----------------------------------------------------------------------- */
 
+/* 1 token_id, 2 trust, 3 issuer, 4 bootstrap, 5 subject_pub, 6 issued_at_unix,
+ * 7 expires_at_unix, 8 membership_ttl_seconds, 9 non_renewable. */
 static const pln_proto_schema invite_schema = {
     .count = 10,
     .kinds = {[1] = PLN_FIELD_BYTES,

@@ -2,7 +2,7 @@
 /* TrustBundle and SignedRevocation: what is judged by the cluster's root alone. */
 #include "wire/admission_parts.h"
 
-/* ---- TrustBundle: 1 cluster_id, 2 root_pub -------------------------------------------------------- */
+/* ---- TrustBundle: 1 cluster_id, 2 root_pub --------------------------------------------------- */
 
 static const pln_proto_schema trust_schema = {
     .count = 3,
@@ -57,7 +57,7 @@ void pln_trust_fini(pln_trust *trust) {
     *trust = (pln_trust){0};
 }
 
-/* ---- SignedRevocation: 1 entry, 2 signature ------------------------------------------------------- */
+/* ---- SignedRevocation: 1 entry, 2 signature -------------------------------------------------- */
 
 static const pln_proto_schema revocation_schema = {
     .count = 3,

@@ -5,7 +5,7 @@
 
 #include "wire/utf8.h"
 
-/* ---- Texts that a reader would take for something else ------------------------------------------- */
+/* ---- Texts that a reader would take for something else --------------------------------------- */
 
 /* YAML 1.1 and 1.2 together, because the reference's reader knows the words of both. */
 static bool is_word(const char *text) {
@@ -112,7 +112,7 @@ static bool is_ambiguous(const char *text) {
            is_time(text);
 }
 
-/* ---- Plain, single or double quotes -------------------------------------------------------------- */
+/* ---- Plain, single or double quotes ---------------------------------------------------------- */
 
 static bool is_printable(const char *text) {
     const uint8_t *bytes = (const uint8_t *)text;

@@ -6,8 +6,8 @@
 #include "wire/outbuf.h"
 
 /*
- * Plain where that reads back as the same text; in double quotes what would read as null, a boolean, a
- * number or a time, or has characters to escape; in single quotes the rest.
+ * Plain where that reads back as the same text; in double quotes what would read as null, a
+ * boolean, a number or a time, or has characters to escape; in single quotes the rest.
  */
 void pln_yaml_put_scalar(pln_out *out, const char *text);
 

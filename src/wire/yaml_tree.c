@@ -230,8 +230,8 @@ pollen_err pln_yaml_parse(const char *text, size_t size, pln_yaml_node **ret_roo
     return POLLEN_OK;
 }
 
-/* Puts the children of each node before what follows it, so that one pass frees all without recursion.
- * The tail is found by walking; each node is walked over once as a child. */
+/* Puts the children of each node before what follows it, so that one pass frees all without
+ * recursion. The tail is found by walking; each node is walked over once as a child. */
 void pln_yaml_free(pln_yaml_node *root) {
     while (root != NULL) {
         pln_yaml_node *node = root;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML read into a tree, for the reference's two files.  Aliases are refused, because they let a short
- * text stand for an endless one, and so are explicit tags; keys are scalars, each once in its map.
+ * YAML read into a tree, for the reference's two files.  Aliases are refused, because they let a
+ * short text stand for an endless one, and so are explicit tags; keys are scalars, each once in its
+ * map.
  */
 #ifndef PLN_WIRE_YAML_TREE_H
 #define PLN_WIRE_YAML_TREE_H
@@ -39,7 +40,8 @@ POLLEN_MUST_USE pollen_err pln_yaml_parse(const char *text, size_t size, pln_yam
                                           char why[PLN_YAML_WHY_BYTES]);
 void pln_yaml_free(pln_yaml_node *root);
 
-/* The value of a key; NULL when the map has no such key, when its value is null, or for a NULL map. */
+/* The value of a key; NULL when the map has no such key, when its value is null, or for a NULL
+ * map. */
 const pln_yaml_node *pln_yaml_get(const pln_yaml_node *map, const char *key);
 
 /* ~, null or nothing at all. */

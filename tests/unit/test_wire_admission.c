@@ -43,7 +43,7 @@ static void assert_bytes(const pln_bytes *got, const pln_bytes *wanted) {
     assert_memory_equal(got->data, wanted->data, wanted->size);
 }
 
-/* ---- The reference's bytes ------------------------------------------------------------------------ */
+/* ---- The reference's bytes ------------------------------------------------------------------- */
 
 static void every_object_decodes_to_its_own_bytes(void **state) {
     size_t i;
@@ -203,18 +203,19 @@ static void every_object_decodes_to_the_fields_named(void **state) {
     }
 }
 
-/* ---- Structure ------------------------------------------------------------------------------------ */
+/* ---- Structure ------------------------------------------------------------------------------- */
 
-/* Whether a text of the reference's errors comes from its structural validation, which here is part of
- * decoding; what else it rejects is for auth to judge. */
+/* Whether a text of the reference's errors comes from its structural validation, which here is part
+ * of decoding; what else it rejects is for auth to judge. */
 static bool is_structural(const json_t *row) {
     const char *error = rows_text(row, "error");
     return strcmp(rows_text(row, "stage"), "decode") == 0 ||
            strstr(error, "validation error") != NULL || strstr(error, "invalid UTF-8") != NULL;
 }
 
-/* A join token's bytes read as an invite: the reference unmarshals them and its validator refuses; here
- * the field that would be a bootstrap peer is refused one step earlier.  The verdict is the same. */
+/* A join token's bytes read as an invite: the reference unmarshals them and its validator refuses;
+ * here the field that would be a bootstrap peer is refused one step earlier.  The verdict is the
+ * same. */
 static void structure_is_judged_as_the_reference_does(void **state) {
     size_t i;
     size_t refused = 0;
@@ -239,7 +240,8 @@ static void structure_is_judged_as_the_reference_does(void **state) {
     assert_true(refused > 60); /* The sorting above did sort. */
 }
 
-/* All vectors whose bytes are another encoding of the same content have the message that was signed. */
+/* All vectors whose bytes are another encoding of the same content have the message that was
+ * signed. */
 static void other_encodings_of_a_content_have_the_signed_form(void **state) {
     static const char *const pairs[][2] = {
         {"admin/reordered-claims", "admin/root-valid"},
@@ -301,10 +303,10 @@ static void a_uuid_is_36_characters_in_five_groups(void **state) {
     assert_false(pln_is_uuid("123e4567-e89b-42d3-a456-42661417400g"));
 }
 
-/* ---- Hostile bytes -------------------------------------------------------------------------------- */
+/* ---- Hostile bytes --------------------------------------------------------------------------- */
 
-/* A prefix that ends between two fields is a shorter message and may be one; the required parts make it
- * none. */
+/* A prefix that ends between two fields is a shorter message and may be one; the required parts
+ * make it none. */
 static void every_truncation_is_refused(void **state) {
     static const char *const ids[] = {"trust",  "admin-root",  "member-a",
                                       "join-a", "invite-open", "revocation-a"};
@@ -322,7 +324,8 @@ static void every_truncation_is_refused(void **state) {
     }
 }
 
-/* The tenth byte of a varint holds one bit of the number; the reference ignores the rest, and so do we. */
+/* The tenth byte of a varint holds one bit of the number; the reference ignores the rest, and so do
+ * we. */
 static bool is_tenth_of_varint(const pln_bytes *bytes, size_t at) {
     for (size_t i = 1; i <= 9; i++) {
         if (at < i || bytes->data[at - i] < 0x80) {
@@ -385,7 +388,7 @@ static void over_long_objects_are_refused(void **state) {
     }
 }
 
-/* ---- Building ------------------------------------------------------------------------------------- */
+/* ---- Building -------------------------------------------------------------------------------- */
 
 static void an_object_without_its_parts_is_not_built(void **state) {
     (void)state;
@@ -486,7 +489,7 @@ static void copies_are_equal_and_independent(void **state) {
     pln_bootstraps_fini(&list);
 }
 
-/* ---- Lack of memory ------------------------------------------------------------------------------- */
+/* ---- Lack of memory -------------------------------------------------------------------------- */
 
 static void decoding_without_memory_leaves_nothing(void **state) {
     static const char *const ids[] = {"trust",  "admin-root",  "member-a",

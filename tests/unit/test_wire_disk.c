@@ -46,7 +46,7 @@ static pln_bytes load_file(const char *name) {
     return exact_bytes(bytes, size);
 }
 
-/* ---- Key files ------------------------------------------------------------------------------------ */
+/* ---- Key files ------------------------------------------------------------------------------- */
 
 static const char *label_of(const char *kind, const char *path) {
     bool admin = strcmp(kind, "admin") == 0;
@@ -56,9 +56,9 @@ static const char *label_of(const char *kind, const char *path) {
     return admin ? PLN_PEM_ADMIN_PRIVATE : PLN_PEM_NODE_PRIVATE;
 }
 
-/* The verdict of the whole pair is for auth.  Of a single file: the reference refuses another label and
- * what is no PEM, and crashes on seeds that are not 32 bytes or believes public keys that are not; we
- * refuse every length but 32. */
+/* The verdict of the whole pair is for auth.  Of a single file: the reference refuses another label
+ * and what is no PEM, and crashes on seeds that are not 32 bytes or believes public keys that are
+ * not; we refuse every length but 32. */
 static bool file_is_good(const char *id, const char *path) {
     static const char *const bad_keys[] = {
         "node-key-wrong-type", "node-key-not-pem", "node-key-empty", "node-seed-31",
@@ -144,7 +144,7 @@ static void headers_and_blank_lines_in_a_key_file_are_skipped(void **state) {
     assert_memory_equal(key, wanted, sizeof(key));
 }
 
-/* ---- config.yaml ---------------------------------------------------------------------------------- */
+/* ---- config.yaml ----------------------------------------------------------------------------- */
 
 /* Where we do not do what the reference does, and why. */
 static const struct deviation {
@@ -331,7 +331,7 @@ static void an_address_that_could_not_be_read_back_is_not_saved(void **state) {
     }
 }
 
-/* ---- consumed_invites.json ------------------------------------------------------------------------ */
+/* ---- consumed_invites.json ------------------------------------------------------------------- */
 
 static void ledgers_are_read_as_the_reference_does(void **state) {
     size_t i;
@@ -354,8 +354,8 @@ static void ledgers_are_read_as_the_reference_does(void **state) {
     }
 }
 
-/* All files that the reference writes while it redeems, read and written again.  (Some rows begin with a
- * file in another form, which it leaves as it is until something is redeemed.) */
+/* All files that the reference writes while it redeems, read and written again.  (Some rows begin
+ * with a file in another form, which it leaves as it is until something is redeemed.) */
 static void a_ledger_of_the_reference_is_written_byte_for_byte(void **state) {
     size_t i;
     size_t k;
@@ -480,7 +480,7 @@ static void every_truncation_of_a_ledger_is_refused(void **state) {
     pln_bytes_fini(&text);
 }
 
-/* ---- state.yaml ----------------------------------------------------------------------------------- */
+/* ---- state.yaml ------------------------------------------------------------------------------ */
 
 static void states_are_read_as_the_reference_does(void **state) {
     size_t i;
@@ -502,8 +502,8 @@ static void states_are_read_as_the_reference_does(void **state) {
     }
 }
 
-/* Rows whose saved text follows from the file alone; in the others the store adds the local key, drops
- * what does not verify, or makes a record for the provider of a service. */
+/* Rows whose saved text follows from the file alone; in the others the store adds the local key,
+ * drops what does not verify, or makes a record for the provider of a service. */
 static void states_are_saved_as_the_reference_does(void **state) {
     static const char *const ids[] = {"full", "order-and-style", "unknown-keys", "port-large",
                                       "duplicate-peer"};
@@ -520,7 +520,8 @@ static void states_are_saved_as_the_reference_does(void **state) {
     }
 }
 
-/* All texts that the reference saved, in both files of vectors and in the directories its nodes left. */
+/* All texts that the reference saved, in both files of vectors and in the directories its nodes
+ * left. */
 static void a_saved_state_is_stable(void **state) {
     static const char *const files[] = {"guest/state.yaml", "node/state.yaml", "relay/state.yaml",
                                         "root/state.yaml"};
@@ -639,7 +640,7 @@ static void every_truncation_of_a_state_ends_well(void **state) {
     pln_bytes_fini(&text);
 }
 
-/* ---- Lack of memory ------------------------------------------------------------------------------- */
+/* ---- Lack of memory -------------------------------------------------------------------------- */
 
 static pollen_err read_and_save_config(const pln_bytes *text) {
     pln_config config;

@@ -115,7 +115,7 @@ static const struct body *body_of_kind(pollen_envelope_kind kind) {
     return NULL;
 }
 
-/* ---- What the reference sends --------------------------------------------------------------------- */
+/* ---- What the reference sends ---------------------------------------------------------------- */
 
 typedef enum outcome {
     SAME,    /* Read, and written as the reference wrote it. */
@@ -133,7 +133,8 @@ static const struct deviation {
     {"punch-request-short", REFUSED},
     {"punch-request-long", REFUSED},
     {"punch-trigger-empty", REFUSED},
-    /* The reference asks a resolver for the names that a coordinator sends, and dials what it says. */
+    /* The reference asks a resolver for the names that a coordinator sends, and dials what it
+     * says. */
     {"punch-trigger-name", REFUSED},
     /* A zone is a name on the sender's machine and means nothing on ours. */
     {"punch-trigger-zone", REFUSED},
@@ -193,10 +194,10 @@ static void every_message_of_the_reference_is_read_and_written(void **state) {
     }
 }
 
-/* ---- What the reference tolerates ----------------------------------------------------------------- */
+/* ---- What the reference tolerates ------------------------------------------------------------ */
 
-/* Judges the form of a whole envelope: of clock and events the form goes all the way down; the content of
- * the other bodies (is this text an address?) is not what these vectors are about. */
+/* Judges the form of a whole envelope: of clock and events the form goes all the way down; the
+ * content of the other bodies (is this text an address?) is not what these vectors are about. */
 static pollen_err judge_form(const pln_bytes *bytes, pollen_envelope_kind *ret_kind) {
     pln_bytes scratch = {0};
     pln_bytes again = {0};
@@ -322,7 +323,8 @@ static void none_is_encoded_as_nothing(void **state) {
     assert_int_equal(pln_envelope_encode(POLLEN_ENVELOPE_NONE, NULL, 0, out), 0);
 }
 
-/* Cut anywhere, an envelope is refused or (between two fields) a shorter one; its bodies likewise. */
+/* Cut anywhere, an envelope is refused or (between two fields) a shorter one; its bodies
+ * likewise. */
 static void every_truncation_ends_well(void **state) {
     size_t i;
     json_t *row;
@@ -365,7 +367,7 @@ static void every_truncated_body_ends_well(void **state) {
     }
 }
 
-/* ---- Bodies --------------------------------------------------------------------------------------- */
+/* ---- Bodies ---------------------------------------------------------------------------------- */
 
 static void a_reason_is_made_printable_and_cut(void **state) {
     (void)state;
@@ -444,7 +446,7 @@ static void a_certificate_in_a_request_is_limited(void **state) {
     }
 }
 
-/* ---- Lack of memory ------------------------------------------------------------------------------- */
+/* ---- Lack of memory -------------------------------------------------------------------------- */
 
 static void a_body_without_memory_leaves_nothing(void **state) {
     static const char *const ids[] = {

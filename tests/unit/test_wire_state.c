@@ -90,8 +90,8 @@ static void every_state_message_is_read_and_written(void **state) {
     }
 }
 
-/* All batches that the merge stories bring, among them broken and strange ones: none is malformed, and
- * writing what was read is the end of it. */
+/* All batches that the merge stories bring, among them broken and strange ones: none is malformed,
+ * and writing what was read is the end of it. */
 static void every_batch_of_the_merge_stories_is_read(void **state) {
     size_t i;
     size_t k;
@@ -175,7 +175,7 @@ static void events_have_the_fields_named(void **state) {
     pln_gossip_event_fini(&event);
 }
 
-/* ---- Events that are not understood --------------------------------------------------------------- */
+/* ---- Events that are not understood ---------------------------------------------------------- */
 
 #define AUTHOR "ED4928c628d1c2c6eae90338905995612959273a5c63f93636c14614ac8737d1"
 
@@ -226,7 +226,8 @@ static pln_gossip_event service_named(const char *name, size_t size) {
     return event_with(PLN_CHANGE_SERVICE, &change);
 }
 
-/* One event that is out of bounds must not cost the others of its batch, which are of other authors. */
+/* One event that is out of bounds must not cost the others of its batch, which are of other
+ * authors. */
 static void a_change_out_of_bounds_is_remembered_as_unknown(void **state) {
     (void)state;
     char name[PLN_SERVICE_NAME_MAX + 1];
@@ -292,7 +293,7 @@ static void an_author_that_is_no_key_is_nobody(void **state) {
     }
 }
 
-/* ---- Changes that come twice ---------------------------------------------------------------------- */
+/* ---- Changes that come twice ----------------------------------------------------------------- */
 
 static pln_gossip_event only_event(const char *hex) {
     uint8_t bytes[64];
@@ -327,7 +328,7 @@ static void the_same_change_twice_is_merged(void **state) {
     pln_gossip_event_fini(&event);
 }
 
-/* ---- Batches -------------------------------------------------------------------------------------- */
+/* ---- Batches --------------------------------------------------------------------------------- */
 
 static void events_of_a_batch_are_limited(void **state) {
     (void)state;
@@ -368,7 +369,7 @@ static void an_event_adds_its_overhead_to_a_batch(void **state) {
     }
 }
 
-/* ---- Clocks --------------------------------------------------------------------------------------- */
+/* ---- Clocks ---------------------------------------------------------------------------------- */
 
 static void put_entry(pln_out *out, const char *id, uint64_t counter) {
     pln_out entry = {0};
@@ -426,7 +427,7 @@ static void entries_of_a_clock_are_limited(void **state) {
     }
 }
 
-/* ---- Hostile bytes and lack of memory ------------------------------------------------------------- */
+/* ---- Hostile bytes and lack of memory -------------------------------------------------------- */
 
 static void every_truncation_of_a_state_message_ends_well(void **state) {
     size_t i;

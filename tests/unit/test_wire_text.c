@@ -26,7 +26,7 @@ static int unload(void **state) {
     return 0;
 }
 
-/* ---- Tokens --------------------------------------------------------------------------------------- */
+/* ---- Tokens ---------------------------------------------------------------------------------- */
 
 static pln_bytes exact_text(const char *text) {
     return exact_bytes(text, strlen(text));
@@ -56,10 +56,11 @@ static bool decodes_as_token(const char *text, bool *ret_join, bool *ret_invite)
     return true;
 }
 
-/* The reference's two steps are decoding, which takes every message, and verifying, which begins with the
- * structure.  Ours decode and judge the structure in one, so that what decodes here is what verifies there:
- * no time or signature is wrong in these strings.  One string differs: white space in front is trimmed by
- * the reference's commands but not by the function that the vectors call; here it always is. */
+/* The reference's two steps are decoding, which takes every message, and verifying, which begins
+ * with the structure.  Ours decode and judge the structure in one, so that what decodes here is
+ * what verifies there: no time or signature is wrong in these strings.  One string differs: white
+ * space in front is trimmed by the reference's commands but not by the function that the vectors
+ * call; here it always is. */
 static void token_strings_are_judged_as_the_reference_does(void **state) {
     size_t i;
     json_t *row;
@@ -133,7 +134,7 @@ static void token_text_without_memory_leaves_nothing(void **state) {
     assert_int_equal(fail_mem_live(), live);
 }
 
-/* ---- Base64 --------------------------------------------------------------------------------------- */
+/* ---- Base64 ---------------------------------------------------------------------------------- */
 
 /* RFC 4648, 10. */
 static void base64_has_the_vectors_of_its_rfc(void **state) {
@@ -211,7 +212,7 @@ static void base64_takes_exactly_64_characters_of_256(void **state) {
     assert_int_equal(taken, 64);
 }
 
-/* ---- UTF-8 ---------------------------------------------------------------------------------------- */
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
 static void utf8_is_what_rfc_3629_says(void **state) {
     static const char *const good[] = {"",
@@ -239,7 +240,7 @@ static void utf8_is_what_rfc_3629_says(void **state) {
     assert_false(pln_utf8_is_text((const uint8_t *)"a\0b", 3));
 }
 
-/* ---- Durations ------------------------------------------------------------------------------------ */
+/* ---- Durations ------------------------------------------------------------------------------- */
 
 static void durations_are_read_as_go_does(void **state) {
     static const struct {
@@ -307,7 +308,7 @@ static void durations_are_written_as_go_does(void **state) {
     assert_string_equal(pln_duration_format(INT64_MAX, text), "2562047788015215h30m7s");
 }
 
-/* ---- Host and port -------------------------------------------------------------------------------- */
+/* ---- Host and port --------------------------------------------------------------------------- */
 
 static void an_address_has_one_normal_form(void **state) {
     static const char *const pairs[][2] = {
@@ -356,7 +357,7 @@ static void an_address_is_limited_with_its_port(void **state) {
     assert_int_equal(pln_hostport_normalise(name, PLN_ADDR_TEXT_MAX + 1, text), POLLEN_EADDR);
 }
 
-/* ---- YAML scalars --------------------------------------------------------------------------------- */
+/* ---- YAML scalars ---------------------------------------------------------------------------- */
 
 static const struct {
     const char *text;

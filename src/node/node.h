@@ -26,7 +26,8 @@ typedef struct pln_node_config {
     bool no_jitter;  /* Exact delays, for tests. */
 } pln_node_config;
 
-POLLEN_MUST_USE pollen_err pln_node_create(const pln_node_config *config, pln_now now, pln_node **ret);
+POLLEN_MUST_USE pollen_err pln_node_create(const pln_node_config *config, pln_now now,
+                                           pln_node **ret);
 void pln_node_destroy(pln_node *node);
 pln_mesh *pln_node_mesh(pln_node *node);
 
@@ -54,6 +55,7 @@ typedef struct pln_observed {
     pollen_addr addr;
     pln_ts at;
 } pln_observed;
-POLLEN_MUST_USE pollen_err pln_node_observed_at(const pln_node *node, size_t index, pln_observed *ret);
+POLLEN_MUST_USE pollen_err pln_node_observed_at(const pln_node *node, size_t index,
+                                                pln_observed *ret);
 
 #endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/node.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "node/observed.h"
+#include "wire/envelope.h"
+
+/* Attempts count from 1 and would need centuries to reach the bit that marks an op as ours. */
+#define ATTEMPT_OF(op) ((op) & ~PLN_OP_NODE)
+
+struct pln_node {
+    pln_mesh *mesh;
+    pollen_peer_store *store;
+    pollen_key self;
+    bool keep_peers;
+    pln_rng rng;
+    const pln_log *log;
+    pln_observed_list observed;
+    pln_now now; /* Of the input that is being worked on: events are handled at its time. */
+};
+
+/* ---- Life -------------------------------------------------------------------------------------- */
+
+static void draw(void *context, uint8_t *bytes, size_t count) {
+    const pln_rng *rng = context;
+    pln_rng_fill(rng, bytes, count);
+}
+
+static pollen_err create_store(pln_node *node, const pln_node_config *config) {
+    pollen_peer_store_config store;
+    pollen_peer_store_config_init(&store);
+    store.random = draw;
+    store.random_context = &node->rng;
+    if (config->no_jitter) {
+        store.jitter_percent = 0;
+    }
+    return pollen_peer_store_create(&store, &node->store);
+}
+
+pollen_err pln_node_create(const pln_node_config *config, pln_now now, pln_node **ret) {
+    pln_node *node = pln_calloc(1, sizeof *node);
+    if (node == NULL) {
+        return POLLEN_ENOMEM;
+    }
+    node->self = config->mesh.creds->key;
+    node->keep_peers = config->keep_peers;
+    node->rng = config->mesh.rng;
+    node->log = config->mesh.log;
+    node->now = now;
+    pollen_err err = create_store(node, config);
+    if (err == POLLEN_OK) {
+        err = pln_mesh_create(&config->mesh, now, &node->mesh);
+    }
+    if (err != POLLEN_OK) {
+        pln_node_destroy(node);
+        return err;
+    }
+    *ret = node;
+    return POLLEN_OK;
+}
+
+void pln_node_destroy(pln_node *node) {
+    if (node == NULL) {
+        return;
+    }
+    pln_mesh_destroy(node->mesh);
+    pollen_peer_store_destroy(node->store);
+    pln_free(node);
+}
+
+pln_mesh *pln_node_mesh(pln_node *node) {
+    return node->mesh;
+}
+
+/* ---- The peer store ---------------------------------------------------------------------------- */
+
+/* A refused input leaves the store as it was: the peer is merely not kept, which the log tells. */
+static void step(pln_node *node, const pollen_peer_input *input) {
+    const pollen_err err = pollen_peer_store_step(node->store, node->now.mono, input);
+    if (err != POLLEN_OK && err != POLLEN_EPERM) {
+        char peer[PLN_KEY_SHORT_BYTES];
+        pln_logf(node->log, PLN_LOG_WARN, "node", "peer %s: %s: %s",
+                 pln_key_short(&input->peer, peer), pollen_peer_input_name(input->kind),
+                 pollen_strerror(err));
+    }
+}
+
+static void fail_attempt(pln_node *node, const pollen_key *peer, uint64_t attempt,
+                         pollen_end_reason reason) {
+    step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_CONNECT_FAILED,
+                                    .peer = *peer,
+                                    .attempt = attempt,
+                                    .reason = reason});
+}
+
+static void dial(pln_node *node, const pollen_peer_output *output, const pollen_addr *addrs,
+                 size_t addr_count) {
+    pln_path paths[POLLEN_PEER_ADDRS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < addr_count; i++) {
+        if (pln_addr_is_sendable(&addrs[i])) {
+            paths[count++] = (pln_path){.via = PLN_VIA_MAIN, .remote = addrs[i]};
+        }
+    }
+    if (count == 0) {
+        fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
+        return;
+    }
+    pln_mesh_connect(node->mesh, PLN_OP_NODE | output->attempt, &output->peer, paths, count,
+                     output->deadline_ns, node->now);
+}
+
+static void carry_out(pln_node *node, const pollen_peer_output *output) {
+    switch (output->kind) {
+    case POLLEN_PEER_OUTPUT_CONNECTED:
+        return;
+    case POLLEN_PEER_OUTPUT_ATTEMPT_CONNECT:
+        dial(node, output, output->addrs, output->addr_count);
+        return;
+    case POLLEN_PEER_OUTPUT_ATTEMPT_EAGER_CONNECT:
+        dial(node, output, &output->addr, 1);
+        return;
+    case POLLEN_PEER_OUTPUT_REQUEST_PUNCH_COORDINATION:
+        /* Nobody offers to coordinate, so the attempt is over at once. */
+        fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
+        return;
+    }
+}
+
+static void run_store(pln_node *node) {
+    pollen_peer_output output;
+    while (pollen_peer_store_poll_output(node->store, &output)) {
+        carry_out(node, &output);
+    }
+}
+
+static void tick(pln_node *node) {
+    if (pln_ts_reached(pollen_peer_store_next_expiry(node->store), node->now.mono)) {
+        step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_TICK});
+    }
+    run_store(node);
+}
+
+/* ---- What the mesh reports --------------------------------------------------------------------- */
+
+/* The reference waits for this once per connection to learn its own external port. */
+static void tell_observed(pln_node *node, const pollen_key *peer, const pollen_addr *addr) {
+    pln_bytes envelope = {0};
+    if (pln_observed_address_encode(addr, &envelope) != POLLEN_OK) {
+        return;
+    }
+    pln_chunk *chunk = pln_chunk_create(envelope.size);
+    if (chunk != NULL) {
+        memcpy(chunk->data, envelope.data, envelope.size);
+        chunk->end = envelope.size;
+        if (pln_mesh_send(node->mesh, peer, chunk, node->now) != POLLEN_OK) {
+            pln_chunk_destroy(chunk); /* A datagram may be lost anyway. */
+        }
+    }
+    pln_bytes_fini(&envelope);
+}
+
+static void handle_connected(pln_node *node, const pln_mesh_event *event) {
+    step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_CONNECT,
+                                    .peer = event->peer,
+                                    .addr = event->addr,
+                                    .inbound = event->inbound,
+                                    .generation = event->generation});
+    tell_observed(node, &event->peer, &event->addr);
+}
+
+static void handle_disconnected(pln_node *node, const pln_mesh_event *event) {
+    step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_DISCONNECTED,
+                                    .peer = event->peer,
+                                    .generation = event->generation,
+                                    .reason = event->reason});
+    if (!node->keep_peers) {
+        /* Only what was asked for is kept; a permanent peer refuses to be forgotten. */
+        step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_FORGET, .peer = event->peer});
+    }
+    pln_observed_remove(&node->observed, &event->peer);
+}
+
+static void handle_path(pln_node *node, const pln_mesh_event *event) {
+    step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_MOVED,
+                                    .peer = event->peer,
+                                    .addr = event->addr,
+                                    .generation = event->generation});
+    tell_observed(node, &event->peer, &event->addr);
+}
+
+/* A dial that found a session standing ends without a CONNECTED of its own, so the store is told of the
+ * session here; for a session it knows already that changes nothing. */
+static void handle_dialled(pln_node *node, const pln_mesh_event *event) {
+    const uint64_t attempt = ATTEMPT_OF(event->op);
+    pln_session_info info;
+    if (event->err != POLLEN_OK ||
+        pln_mesh_session_info(node->mesh, &event->peer, &info) != POLLEN_OK) {
+        fail_attempt(node, &event->peer, attempt, event->reason);
+        return;
+    }
+    step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_CONNECT,
+                                    .peer = event->peer,
+                                    .addr = info.conn.path.remote,
+                                    .inbound = info.conn.inbound,
+                                    .attempt = attempt,
+                                    .generation = info.generation});
+}
+
+static void handle_observed(pln_node *node, const pln_mesh_event *event) {
+    pollen_addr addr;
+    if (pln_observed_address_decode(event->body->data + event->body->begin,
+                                    pln_chunk_size(event->body), &addr) == POLLEN_OK &&
+        pln_addr_is_sendable(&addr)) {
+        pln_observed_add(&node->observed, &event->peer, &addr, node->now.mono);
+    }
+}
+
+/* True when the event goes no further up. */
+static bool consume(pln_node *node, pln_mesh_event *event) {
+    switch (event->kind) {
+    case PLN_MESH_CONNECTED:
+        handle_connected(node, event);
+        return false;
+    case PLN_MESH_DISCONNECTED:
+        handle_disconnected(node, event);
+        return false;
+    case PLN_MESH_PATH:
+        handle_path(node, event);
+        return false;
+    case PLN_MESH_OP_DONE:
+        if ((event->op & PLN_OP_NODE) == 0) {
+            return false;
+        }
+        handle_dialled(node, event);
+        return true;
+    case PLN_MESH_PACKET:
+        if (event->envelope != POLLEN_ENVELOPE_OBSERVED_ADDRESS) {
+            return false;
+        }
+        handle_observed(node, event);
+        pln_chunk_destroy(event->body);
+        return true;
+    case PLN_MESH_STREAM_ACCEPTED:
+    case PLN_MESH_STREAM_READABLE:
+    case PLN_MESH_STREAM_WRITABLE:
+    case PLN_MESH_STREAM_RESET:
+    case PLN_MESH_STREAM_STOPPED:
+    case PLN_MESH_STREAM_CLOSED:
+    case PLN_MESH_LEDGER_WRITE:
+    case PLN_MESH_CREDENTIALS_CHANGED:
+        return false;
+    }
+    return false;
+}
+
+/* ---- Input and output -------------------------------------------------------------------------- */
+
+static void set_now(pln_node *node, pln_now now) {
+    PLN_ASSERT(now.mono >= node->now.mono);
+    node->now = now;
+}
+
+void pln_node_handle_datagram(pln_node *node, const pln_datagram *datagram, pln_now now) {
+    set_now(node, now);
+    pln_mesh_handle_datagram(node->mesh, datagram, now);
+}
+
+void pln_node_handle_timeout(pln_node *node, pln_now now) {
+    set_now(node, now);
+    pln_mesh_handle_timeout(node->mesh, now);
+    tick(node);
+}
+
+bool pln_node_poll_transmit(pln_node *node, uint8_t *buf, pln_transmit *ret, pln_now now) {
+    set_now(node, now);
+    return pln_mesh_poll_transmit(node->mesh, buf, ret, now);
+}
+
+pln_ts pln_node_next_expiry(const pln_node *node) {
+    return pln_ts_min(pln_mesh_next_expiry(node->mesh), pollen_peer_store_next_expiry(node->store));
+}
+
+bool pln_node_poll_event(pln_node *node, pln_mesh_event *ret) {
+    while (pln_mesh_poll_event(node->mesh, ret)) {
+        const bool consumed = consume(node, ret);
+        run_store(node);
+        if (!consumed) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Peers ------------------------------------------------------------------------------------- */
+
+pollen_err pln_node_add_bootstrap(pln_node *node, const pollen_key *peer, const pollen_addr *addrs,
+                                  size_t addr_count, pln_now now) {
+    if (pln_key_equal(peer, &node->self)) {
+        return POLLEN_EINVAL;
+    }
+    set_now(node, now);
+    return pollen_peer_store_step(node->store, now.mono,
+                                  &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_DISCOVER,
+                                                       .peer = *peer,
+                                                       .addrs = addrs,
+                                                       .addr_count = addr_count,
+                                                       .permanent = true});
+}
+
+size_t pln_node_peer_count(const pln_node *node) {
+    return pollen_peer_store_count(node->store);
+}
+
+pollen_err pln_node_peer_at(const pln_node *node, size_t index, pollen_peer *ret) {
+    return pollen_peer_store_at(node->store, index, ret);
+}
+
+pollen_err pln_node_observed_at(const pln_node *node, size_t index, pln_observed *ret) {
+    if (index >= node->observed.count) {
+        return POLLEN_ENOENT;
+    }
+    *ret = node->observed.items[index];
+    return POLLEN_OK;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A world: nodes of the very same core that the daemon runs, on one virtual clock over one virtual network.
+ * Everything random comes from one seed; TLS draws its own randomness, which changes bytes but neither
+ * sizes nor times, so the log holds events, sizes and times, and equal seeds give equal logs.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "net.h"
+#include "node/node.h"
+
+enum { SIM_NODES_MAX = 64 };
+
+typedef struct sim_world sim_world;
+
+/* The world starts at second 1000 of its clock and at SIM_WALL_START of the calendar. */
+#define SIM_WALL_START 1770000000
+
+sim_world *sim_world_create(uint64_t seed, const sim_link *link);
+void sim_world_destroy(sim_world *world);
+void sim_world_set_link(sim_world *world, const sim_link *link);
+
+uint64_t sim_world_seed(const sim_world *world);
+pln_ts sim_world_now(const sim_world *world);
+pln_rng *sim_world_rng(sim_world *world); /* For a scenario's own choices. */
+
+/* Adds a member of the world's cluster (the first one is its root) and starts it; returns its index. */
+size_t sim_add_node(sim_world *world);
+size_t sim_node_count(const sim_world *world);
+const pollen_key *sim_key(const sim_world *world, size_t node);
+pollen_addr sim_addr(const sim_world *world, size_t node);
+
+/* Without a word, as SIGKILL; nothing that was not on disk survives a restart: same key and address, new
+ * everything else. */
+void sim_kill(sim_world *world, size_t node);
+void sim_restart(sim_world *world, size_t node);
+bool sim_is_up(const sim_world *world, size_t node);
+pln_node *sim_node(sim_world *world, size_t node); /* NULL when killed. */
+pln_mesh *sim_mesh(sim_world *world, size_t node);
+
+/* No packet passes between the two sides of the cut: nodes below `below` and the others.  0 heals. */
+void sim_partition(sim_world *world, size_t below);
+
+/* Asks `from` to connect to `to`; the result is logged and counted. */
+void sim_connect(sim_world *world, size_t from, size_t to, pln_dur timeout);
+
+/* Sends an application datagram.  Errors: those of pln_mesh_send() */
+pollen_err sim_send(sim_world *world, size_t from, size_t to, const void *bytes, size_t size);
+
+/* Lets virtual time pass. */
+void sim_run(sim_world *world, pln_dur duration);
+
+/* Lets time pass until the condition holds or the limit is reached; tells which. */
+bool sim_run_until(sim_world *world, bool (*condition)(sim_world *world, void *arg), void *arg,
+                   pln_dur limit);
+
+/* What a node saw of one peer since the world began. */
+typedef struct sim_seen {
+    uint64_t connected, disconnected; /* Events. */
+    pollen_end_reason last_reason;
+    uint64_t last_generation;    /* Of the newest CONNECTED. */
+    uint64_t packets;            /* Application datagrams received. */
+    uint64_t ops_ok, ops_failed; /* Of sim_connect(). */
+} sim_seen;
+const sim_seen *sim_saw(const sim_world *world, size_t node, size_t peer);
+
+/* Both have each other as their registered session, and it is one and the same connection. */
+bool sim_pair_settled(sim_world *world, size_t a, size_t b);
+
+uint64_t sim_log_hash(const sim_world *world);
+uint64_t sim_log_lines(const sim_world *world);
+sim_net_counts sim_traffic(const sim_world *world);
+
+/* POLLEN_SEED in the environment replaces the seeds of a test by the one it names. */
+bool sim_env_seed(uint64_t *ret);
+
+#endif

@@ -63,13 +63,15 @@ typedef struct pollen_peer_store_config {
     /* Where jitter comes from; needed unless jitter_percent is 0. */
     void (*random)(void *context, uint8_t *bytes, size_t count);
     void *random_context;
-    unsigned jitter_percent;    /* Each delay grows by up to this much; default 20, 0: exact. */
-    unsigned dials_max;         /* Attempts at once; default 64, 0: no limit. */
-    unsigned dials_per_second;  /* Default 50, 0: no limit. */
-    unsigned dials_burst;       /* So many may start at once; default 50. */
-    uint64_t eager_timeout_ns;  /* Deadlines of an attempt; default 5 s, ... */
-    uint64_t direct_timeout_ns; /* ... 5 s, */
-    uint64_t punch_timeout_ns;  /* ... 10 s. */
+    unsigned jitter_percent; /* Each delay grows by up to this much; default 20, 0: exact. */
+    /* A quarter of what may be dialled is kept for peers that are permanent, that had a session until
+     * now, or that a RETRY asked for. */
+    unsigned dials_max;                /* Attempts at once; default 64, 0: no limit. */
+    unsigned dials_per_second;         /* Default 50, 0: no limit. */
+    unsigned dials_burst;              /* So many may start at once; default 50. */
+    uint64_t eager_timeout_ns;         /* Deadlines of an attempt; default 5 s, ... */
+    uint64_t direct_timeout_ns;        /* ... 5 s, */
+    uint64_t punch_timeout_ns;         /* ... 10 s. */
     uint64_t unreachable_delay_max_ns; /* 20 s, doubled every time, up to this; default 300 s. */
     uint64_t permanent_delay_max_ns;   /* The same for permanent peers; default 60 s. */
     uint64_t refused_delay_ns;         /* After a refusal, doubled every time; default 60 s, ... */

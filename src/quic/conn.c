@@ -67,6 +67,7 @@ static void settings_init(const quic_conn *conn, ngtcp2_settings *settings) {
     static const uint16_t probes[] = {1452, 1392, 1232, 1472, QUIC_UDP_BYTES_MAX};
     const pln_quic *quic = conn->quic;
     ngtcp2_settings_default(settings);
+    settings->initial_rtt = QUIC_INITIAL_RTT;
     settings->cc_algo =
         quic->config.congestion == PLN_CONGESTION_CUBIC ? NGTCP2_CC_ALGO_CUBIC : NGTCP2_CC_ALGO_BBR;
     settings->initial_ts = quic->now.mono;

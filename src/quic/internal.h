@@ -47,6 +47,11 @@ enum {
 #define QUIC_WINDOW_STREAM_MAX (6u * 1024 * 1024)
 #define QUIC_WINDOW_CONN_MAX (15u * 1024 * 1024)
 
+/* Before the first sample.  RFC 9002, 6.2.2, takes 333 ms, so that the first lost packet of a handshake is
+ * repeated after a second.  Peers are mostly nearer: from 100 ms it is repeated after 0.3 s, at the price of
+ * one packet sent twice on a longer path. */
+#define QUIC_INITIAL_RTT (100 * NGTCP2_MILLISECONDS)
+
 typedef struct quic_conn quic_conn;
 typedef struct quic_stream quic_stream;
 

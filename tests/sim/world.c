@@ -148,17 +148,27 @@ static void start(sim_world *world, sim_host *host) {
     PLN_ASSERT(err == POLLEN_OK);
 }
 
-size_t sim_add_node(sim_world *world) {
+static size_t add(sim_world *world, bool enrolled) {
     PLN_ASSERT(world->count < SIM_NODES_MAX);
     sim_host *host = &world->hosts[world->count];
     pollen_seed seed;
     pln_rng_fill(&world->rng, seed.bytes, sizeof seed.bytes);
     pln_credentials_init(&host->creds, &seed);
-    enrol(world, host);
+    if (enrolled) {
+        enrol(world, host);
+    }
     const uint8_t ip[4] = {10, 0, 0, (uint8_t)(world->count + 1)};
     host->addr = pln_addr_ipv4(ip, PORT);
     start(world, host);
     return world->count++;
+}
+
+size_t sim_add_node(sim_world *world) {
+    return add(world, true);
+}
+
+size_t sim_add_outsider(sim_world *world) {
+    return add(world, false);
 }
 
 size_t sim_node_count(const sim_world *world) {
@@ -244,8 +254,8 @@ static void record_event(sim_world *world, size_t node, size_t peer, const pln_m
         return;
     case PLN_MESH_OP_DONE:
         *(event->err == POLLEN_OK ? &seen->ops_ok : &seen->ops_failed) += 1;
-        record(world, "%zu op %" PRIu64 " on %zu: %s", node, event->op, peer,
-               pollen_err_name(event->err));
+        record(world, "%zu op %" PRIu64 " on %zu: %s %s", node, event->op, peer,
+               pollen_err_name(event->err), event->detail);
         return;
     case PLN_MESH_PATH:
     case PLN_MESH_STREAM_ACCEPTED:
@@ -261,11 +271,23 @@ static void record_event(sim_world *world, size_t node, size_t peer, const pln_m
     }
 }
 
+/* What the daemon does with files: here a write takes no time and never fails. */
+static void do_duties(sim_world *world, size_t node, const pln_mesh_event *event) {
+    pln_mesh *mesh = sim_mesh(world, node);
+    if (event->kind == PLN_MESH_LEDGER_WRITE) {
+        pln_mesh_ledger_written(mesh, event->token_id, POLLEN_OK, now_of(world));
+    } else if (event->join_token != NULL) {
+        const pollen_err err = pln_mesh_apply(mesh, event->join_token, now_of(world));
+        record(world, "%zu enrols: %s", node, pollen_err_name(err));
+    }
+}
+
 static void take_events(sim_world *world, size_t node) {
     pln_mesh_event event;
     while (pln_node_poll_event(world->hosts[node].node, &event)) {
         const size_t peer = host_by_key(world, &event.peer);
         record_event(world, node, peer < SIM_NODES_MAX ? peer : node, &event);
+        do_duties(world, node, &event);
         pln_chunk_destroy_list(event.body);
         pln_bytes_fini(&event.text);
         if (event.join_token != NULL) {
@@ -378,6 +400,31 @@ void sim_connect(sim_world *world, size_t from, size_t to, pln_dur timeout) {
     pln_mesh_connect(sim_mesh(world, from), world->next_op++, sim_key(world, to), &path, 1,
                      pln_ts_add(world->now, timeout), now_of(world));
     pump(world, from);
+}
+
+void sim_invite(sim_world *world, pln_invite_token *ret) {
+    char text[POLLEN_ADDR_TEXT_BYTES];
+    const char *addrs[] = {pollen_addr_format(&world->hosts[0].addr, text)};
+    pln_bootstraps bootstrap = {0};
+    pollen_err err = pln_bootstraps_add(&bootstrap, sim_key(world, 0), addrs, 1);
+    PLN_ASSERT(err == POLLEN_OK);
+    const pln_invite_terms terms = {.bootstrap = &bootstrap, .ttl_seconds = 300};
+    err = pln_invite_issue(&world->hosts[0].creds.signer, &terms, &world->rng, now_of(world).wall,
+                           ret);
+    PLN_ASSERT(err == POLLEN_OK);
+    pln_bootstraps_fini(&bootstrap);
+}
+
+void sim_join(sim_world *world, size_t node, const pln_invite_token *invite, pln_dur timeout) {
+    const pln_path path = {.via = PLN_VIA_MAIN, .remote = world->hosts[0].addr};
+    record(world, "%zu joins", node);
+    pln_mesh_redeem(sim_mesh(world, node), world->next_op++, invite, sim_key(world, 0), &path, 1,
+                    pln_ts_add(world->now, timeout), now_of(world));
+    pump(world, node);
+}
+
+bool sim_is_enrolled(const sim_world *world, size_t node) {
+    return pln_mesh_credentials(pln_node_mesh(world->hosts[node].node))->enrolled;
 }
 
 pollen_err sim_send(sim_world *world, size_t from, size_t to, const void *bytes, size_t size) {

@@ -27,6 +27,8 @@ pln_rng *sim_world_rng(sim_world *world); /* For a scenario's own choices. */
 
 /* Adds a member of the world's cluster (the first one is its root) and starts it; returns its index. */
 size_t sim_add_node(sim_world *world);
+/* Adds a node that belongs to no cluster yet. */
+size_t sim_add_outsider(sim_world *world);
 size_t sim_node_count(const sim_world *world);
 const pollen_key *sim_key(const sim_world *world, size_t node);
 pollen_addr sim_addr(const sim_world *world, size_t node);
@@ -44,6 +46,13 @@ void sim_partition(sim_world *world, size_t below);
 
 /* Asks `from` to connect to `to`; the result is logged and counted. */
 void sim_connect(sim_world *world, size_t from, size_t to, pln_dur timeout);
+
+/* The root issues an invite that names itself. */
+void sim_invite(sim_world *world, pln_invite_token *ret);
+
+/* The outsider redeems the invite at the root and enrols with the answer; counted as sim_connect(). */
+void sim_join(sim_world *world, size_t node, const pln_invite_token *invite, pln_dur timeout);
+bool sim_is_enrolled(const sim_world *world, size_t node);
 
 /* Sends an application datagram.  Errors: those of pln_mesh_send() */
 pollen_err sim_send(sim_world *world, size_t from, size_t to, const void *bytes, size_t size);

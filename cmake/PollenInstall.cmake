@@ -30,12 +30,24 @@ install(FILES "${PROJECT_BINARY_DIR}/packaging/pollen.pc"
     DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 
 configure_file(packaging/pln.service.in "${PROJECT_BINARY_DIR}/packaging/pln.service" @ONLY)
+set(pln_excluded ON)
 if(TARGET pln)
+    get_target_property(pln_excluded pln EXCLUDE_FROM_ALL)
+endif()
+if(NOT pln_excluded)
     install(TARGETS pln RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
     # Below the prefix, not in /lib: the unit names the command by its installed path.
     install(FILES "${PROJECT_BINARY_DIR}/packaging/pln.service"
         DESTINATION "lib/systemd/system")
-    if(EXISTS "${PROJECT_SOURCE_DIR}/packaging/pln.1")
-        install(FILES packaging/pln.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
-    endif()
+
+    set(man "${PROJECT_BINARY_DIR}/packaging/pln.1")
+    add_custom_command(
+        OUTPUT "${man}"
+        COMMAND "${PROJECT_SOURCE_DIR}/packaging/man" $<TARGET_FILE:pln>
+                "${PROJECT_SOURCE_DIR}/packaging/pln.1.in" ${PROJECT_VERSION} > "${man}"
+        DEPENDS pln packaging/man packaging/pln.1.in
+        COMMENT "Writing the man page from the command's help"
+        VERBATIM)
+    add_custom_target(pln_man ALL DEPENDS "${man}")
+    install(FILES "${man}" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
 endif()

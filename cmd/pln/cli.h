@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <pollen/addr.h>
+
 #include "pln/exit.h"
 
 #define PLN_CLI_PATH_BYTES 4096
@@ -80,6 +82,16 @@ const char *pln_cli_next(const pln_cli *cli, const char *name, size_t *at);
 POLLEN_MUST_USE pln_exit pln_cli_number(const pln_cli *cli, const char *name, int64_t min,
                                         int64_t max, int64_t *value);
 POLLEN_MUST_USE pln_exit pln_cli_duration(const pln_cli *cli, const char *name, int64_t *ms);
+
+/* The same for how long to wait: at least a millisecond, at most a day. */
+POLLEN_MUST_USE pln_exit pln_cli_wait(const pln_cli *cli, const char *name, int64_t *ms);
+
+/* --ips: addresses without ports, up to cap of them. */
+POLLEN_MUST_USE pln_exit pln_cli_ips(const pln_cli *cli, pollen_addr *addrs, size_t cap,
+                                     size_t *ret_count);
+
+/* Something that can be an id or its beginning, into peer[65]. */
+POLLEN_MUST_USE pln_exit pln_cli_peer(const pln_cli *cli, const char *text, char *peer);
 
 /* The state directory, and the control socket that --socket or it names.  Filled into cli. */
 POLLEN_MUST_USE pln_exit pln_cli_dir(pln_cli *cli);

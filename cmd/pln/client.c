@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +10,7 @@
 
 #include "pln/home.h"
 #include "pln/out.h"
+#include "pln/stopper.h"
 #include "run/control.h"
 
 /* A status of ten thousand peers is some 5 MB. */
@@ -23,32 +23,6 @@ struct pln_client {
     size_t used;
     size_t cap;
 };
-
-static volatile sig_atomic_t signal_came;
-
-static void on_signal(int number) {
-    signal_came = number;
-}
-
-void pln_client_catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    /* They arrive only while wait_readable() waits, so that none slips in between look and wait. */
-    sigaddset(&action.sa_mask, SIGINT);
-    sigaddset(&action.sa_mask, SIGTERM);
-    sigprocmask(SIG_BLOCK, &action.sa_mask, NULL);
-}
-
-static void wait_readable(int fd) {
-    sigset_t mask;
-    sigprocmask(SIG_SETMASK, NULL, &mask);
-    sigdelset(&mask, SIGINT);
-    sigdelset(&mask, SIGTERM);
-    struct pollfd pfd = {.fd = fd, .events = POLLIN};
-    (void)ppoll(&pfd, 1, NULL, &mask);
-}
 
 static bool send_line(int fd, const char *line) {
     for (size_t left = strlen(line); left > 0;) {
@@ -128,8 +102,10 @@ static ssize_t next_line(pln_client *client) {
         if (!grow(client)) {
             return -1;
         }
-        wait_readable(client->fd);
-        if (signal_came != 0) {
+        struct pollfd fds[] = {{.fd = client->fd, .events = POLLIN},
+                               {.fd = pln_stopper_fd(), .events = POLLIN}};
+        (void)poll(fds, 2, -1);
+        if (pln_stopper_fired()) {
             return -2;
         }
         const ssize_t got = recv(client->fd, client->bytes + client->used,

@@ -23,7 +23,7 @@ POLLEN_MUST_USE pln_exit pln_client_open(pln_cli *cli, const pln_request *reques
  * Waits for the next line, as long as the daemon lives and no signal comes.
  *
  * Owner:  ret_object is a new reference; NULL at the end of the answer.
- * Exits:  INT when a signal came, those of the pollen.error/1 that the daemon sent, FAIL
+ * Exits:  INT when the stopper fired, those of the pollen.error/1 that the daemon sent, FAIL
  */
 POLLEN_MUST_USE pln_exit pln_client_next(pln_cli *cli, pln_client *client, json_t **ret_object);
 
@@ -39,8 +39,5 @@ int pln_client_fd(const pln_client *client);
 size_t pln_client_take_rest(pln_client *client, void *bytes, size_t cap);
 
 void pln_client_close(pln_client *client); /* Accepts NULL. */
-
-/* From now on SIGINT and SIGTERM end pln_client_next() with INT instead of the process. */
-void pln_client_catch_signals(void);
 
 #endif

@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/addr.h"
 #include "pln/daemon.h"
 #include "pln/notify.h"
 #include "pln/verbs.h"
@@ -34,39 +33,13 @@ static const pln_opt opts[] = {
 /* ---- Options ------------------------------------------------------------------------------------
  * */
 
-static pln_exit parse_ip(pln_cli *cli, const char *text, size_t size, pollen_addr *ret) {
-    char ip[POLLEN_ADDR_TEXT_BYTES];
-    snprintf(ip, sizeof ip, "%.*s", (int)size, text);
-    if (size >= sizeof ip || pln_addr_parse_lenient(ip, 1, ret) != POLLEN_OK || ret->port != 1) {
-        return pln_fail(cli, PLN_EXIT_USAGE, NULL,
-                        "--ips '%s': expected IP addresses, separated by commas", text);
-    }
-    ret->port = 0;
-    return PLN_EXIT_OK;
-}
-
-static pln_exit parse_ips(pln_cli *cli, pln_daemon_options *options) {
-    const char *at = pln_cli_text(cli, "ips");
-    pln_exit code = PLN_EXIT_OK;
-    while (at != NULL && code == PLN_EXIT_OK) {
-        const size_t size = strcspn(at, ",");
-        if (options->ip_count == PLN_DAEMON_ADDRS_MAX) {
-            return pln_fail(cli, PLN_EXIT_USAGE, NULL, "--ips: more than %d addresses",
-                            PLN_DAEMON_ADDRS_MAX);
-        }
-        code = parse_ip(cli, at, size, &options->ips[options->ip_count++]);
-        at = at[size] == ',' ? at + size + 1 : NULL;
-    }
-    return code;
-}
-
 static pln_exit parse_options(pln_cli *cli, pln_daemon_options *ret) {
     pln_daemon_options options = {.log_level = PLN_LOG_INFO, .log_to_stderr = true};
     int64_t port = POLLEN_PORT_DEFAULT;
     const char *level = pln_cli_text(cli, "log-level");
     pln_exit code = pln_cli_number(cli, "port", 0, UINT16_MAX, &port);
     if (code == PLN_EXIT_OK) {
-        code = parse_ips(cli, &options);
+        code = pln_cli_ips(cli, options.ips, PLN_DAEMON_ADDRS_MAX, &options.ip_count);
     }
     if (code == PLN_EXIT_OK && level != NULL && !pln_log_level_parse(level, &options.log_level)) {
         code = pln_fail(cli, PLN_EXIT_USAGE, NULL,
@@ -264,8 +237,7 @@ const pln_verb pln_verb_up = {
     .run = run,
     .summary = "run the node",
     .opts = opts,
-    .help =
-        "Stays in the foreground, unless told to detach.  SIGTERM and SIGINT close every session\n"
-        "and end it, SIGHUP makes it read its files again.  Where nothing is set up yet, it makes\n"
-        "a new cluster with this node as its root.\n",
+    .help = "Stays in the foreground, unless told to detach.  SIGTERM and SIGINT close every\n"
+            "session and end it, SIGHUP makes it read its files again.  Where nothing is set up\n"
+            "yet, it makes a new cluster with this node as its root.\n",
 };

@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/addr.h"
+#include "base/bytes.h"
 #include "pln/cli.h"
-#include "pln/duration.h"
+#include "pln/request.h"
+#include "pln/timespan.h"
 #include "run/statedir.h"
 
 const pln_opt pln_global_opts[] = {
@@ -65,12 +68,64 @@ pln_exit pln_cli_number(const pln_cli *cli, const char *name, int64_t min, int64
 
 pln_exit pln_cli_duration(const pln_cli *cli, const char *name, int64_t *ms) {
     const char *text = pln_cli_text(cli, name);
-    if (text != NULL && pln_duration_parse(text, ms) != POLLEN_OK) {
+    if (text != NULL && pln_timespan_parse(text, ms) != POLLEN_OK) {
         return pln_fail(cli, PLN_EXIT_USAGE, NULL,
                         "--%s '%s': expected a duration such as 500ms, 10s, 5m or 1h30m", name,
                         text);
     }
     return PLN_EXIT_OK;
+}
+
+pln_exit pln_cli_wait(const pln_cli *cli, const char *name, int64_t *ms) {
+    const pln_exit code = pln_cli_duration(cli, name, ms);
+    if (code == PLN_EXIT_OK && (*ms < 1 || *ms > PLN_REQUEST_TIMEOUT_MS_MAX)) {
+        return pln_fail(cli, PLN_EXIT_USAGE, NULL, "--%s: expected a time from 1ms to 24h", name);
+    }
+    return code;
+}
+
+pln_exit pln_cli_peer(const pln_cli *cli, const char *text, char *peer) {
+    const size_t length = strlen(text);
+    if (length == 0 || length >= PLN_REQUEST_PEER_BYTES) {
+        return pln_fail(cli, PLN_EXIT_USAGE, "pln status --wide",
+                        "%s: '%s' is no id: expected up to 64 hex digits", cli->verb->name, text);
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (pln_hex_value(text[i]) < 0) {
+            return pln_fail(cli, PLN_EXIT_NOTFOUND, "pln status --wide",
+                            "%s: no peer is named '%s'", cli->verb->name, text);
+        }
+    }
+    memcpy(peer, text, length + 1);
+    return PLN_EXIT_OK;
+}
+
+static pln_exit parse_ip(const pln_cli *cli, const char *text, size_t size, pollen_addr *ret) {
+    char ip[POLLEN_ADDR_TEXT_BYTES];
+    snprintf(ip, sizeof ip, "%.*s", (int)size, text);
+    /* A port that was given would not be this one. */
+    if (size >= sizeof ip || pln_addr_parse_lenient(ip, 1, ret) != POLLEN_OK || ret->port != 1) {
+        return pln_fail(cli, PLN_EXIT_USAGE, NULL,
+                        "--ips '%s': expected IP addresses, separated by commas", text);
+    }
+    ret->port = 0;
+    return PLN_EXIT_OK;
+}
+
+pln_exit pln_cli_ips(const pln_cli *cli, pollen_addr *addrs, size_t cap, size_t *ret_count) {
+    const char *at = pln_cli_text(cli, "ips");
+    size_t count = 0;
+    pln_exit code = PLN_EXIT_OK;
+    while (at != NULL && code == PLN_EXIT_OK) {
+        const size_t size = strcspn(at, ",");
+        if (count == cap) {
+            return pln_fail(cli, PLN_EXIT_USAGE, NULL, "--ips: more than %zu addresses", cap);
+        }
+        code = parse_ip(cli, at, size, &addrs[count++]);
+        at = at[size] == ',' ? at + size + 1 : NULL;
+    }
+    *ret_count = count;
+    return code;
 }
 
 static pln_exit copy_path(const pln_cli *cli, const char *option, const char *from, char *to) {

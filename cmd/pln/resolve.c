@@ -98,7 +98,7 @@ void pln_resolve(const char *text, uint16_t default_port, pollen_addr *addrs, si
     freeaddrinfo(list);
 }
 
-bool pln_host_port_normalise(const char *from, uint16_t default_port, char *text, size_t cap) {
+bool pln_resolve_normalise(const char *from, uint16_t default_port, char *text, size_t cap) {
     pollen_addr addr;
     char numeric[POLLEN_ADDR_TEXT_BYTES];
     if (pln_addr_parse_lenient(from, default_port, &addr) == POLLEN_OK) {

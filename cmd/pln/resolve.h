@@ -16,6 +16,6 @@ void pln_resolve(const char *text, uint16_t default_port, pollen_addr *addrs, si
 
 /* The same text in its canonical form: port filled in, brackets where they belong.  Into text of
  * cap bytes; false when it cannot be one.  Asks nobody. */
-bool pln_host_port_normalise(const char *from, uint16_t default_port, char *text, size_t cap);
+bool pln_resolve_normalise(const char *from, uint16_t default_port, char *text, size_t cap);
 
 #endif

@@ -5,9 +5,19 @@
 
 #include "pln/cli.h"
 
+extern const pln_verb pln_verb_down;
 extern const pln_verb pln_verb_help;
 extern const pln_verb pln_verb_id;
 extern const pln_verb pln_verb_init;
+extern const pln_verb pln_verb_invite;
+extern const pln_verb pln_verb_join;
+extern const pln_verb pln_verb_logs;
+extern const pln_verb pln_verb_ping;
+extern const pln_verb pln_verb_pipe_connect;
+extern const pln_verb pln_verb_pipe_listen;
+extern const pln_verb pln_verb_purge;
+extern const pln_verb pln_verb_status;
+extern const pln_verb pln_verb_up;
 extern const pln_verb pln_verb_version;
 
 #endif

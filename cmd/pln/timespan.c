@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pln/duration.h"
+#include "pln/timespan.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#define DURATION_MS_MAX (100ll * 366 * 86400 * 1000)
+#define TIMESPAN_MS_MAX (100ll * 366 * 86400 * 1000)
 
 typedef struct unit {
     const char *name;
@@ -50,7 +50,7 @@ static const unit *find_unit(const char *at) {
     return NULL;
 }
 
-pollen_err pln_duration_parse(const char *text, int64_t *ret_ms) {
+pollen_err pln_timespan_parse(const char *text, int64_t *ret_ms) {
     if (strcmp(text, "0") == 0) {
         *ret_ms = 0;
         return POLLEN_OK;
@@ -66,7 +66,7 @@ pollen_err pln_duration_parse(const char *text, int64_t *ret_ms) {
         }
         at += strlen(u->name);
         total += value * u->ms;
-        if (total > (double)DURATION_MS_MAX) {
+        if (total > (double)TIMESPAN_MS_MAX) {
             return POLLEN_EINVAL;
         }
     } while (*at != '\0');
@@ -74,8 +74,8 @@ pollen_err pln_duration_parse(const char *text, int64_t *ret_ms) {
     return POLLEN_OK;
 }
 
-char *pln_duration_format(int64_t ms, char *text) {
-    const size_t cap = PLN_DURATION_TEXT_BYTES;
+char *pln_timespan_format(int64_t ms, char *text) {
+    const size_t cap = PLN_TIMESPAN_TEXT_BYTES;
     const long long s = ms / 1000;
     if (ms < 0) {
         snprintf(text, cap, "0s");

@@ -30,7 +30,7 @@ void pln_sha256(const uint8_t *bytes, size_t size, uint8_t ret_hash[32]) {
 void pln_derive_secret(const pollen_seed *seed, const char *label, uint8_t *ret, size_t size) {
     enum { HASH_BYTES = crypto_auth_hmacsha256_BYTES };
     static const uint8_t salt[HASH_BYTES];
-    PLN_ASSERT(size <= 255 * HASH_BYTES); /* RFC 5869, 2.3: the counter is one octet. */
+    PLN_ASSERT(size <= (size_t)255 * HASH_BYTES); /* RFC 5869, 2.3: the counter is one octet. */
 
     crypto_auth_hmacsha256_state hmac;
     uint8_t prk[HASH_BYTES];

@@ -177,17 +177,15 @@ pollen_err pln_member_cert_issue(const pln_signer *signer, const pollen_key *sub
     return POLLEN_OK;
 }
 
-pln_member_terms pln_renewal_terms(const pln_member_cert *current, int64_t default_ttl_seconds) {
+int64_t pln_member_renewal_ttl(int64_t not_before, int64_t not_after, int64_t default_ttl_seconds) {
     /* Without the backdating, or each renewal would add a minute. */
-    int64_t begin = pln_wall_add(current->not_before, PLN_BACKDATE_SECONDS);
-    int64_t lifetime = 0;
-    if (begin < current->not_after) {
-        uint64_t span =
-            (uint64_t)current->not_after - (uint64_t)begin; /* Fits: both are int64_t. */
-        lifetime = span > INT64_MAX ? INT64_MAX : (int64_t)span;
+    int64_t begin = pln_wall_add(not_before, PLN_BACKDATE_SECONDS);
+    if (begin >= not_after) {
+        return 0;
     }
-    return (pln_member_terms){
-        .ttl_seconds = lifetime < default_ttl_seconds ? lifetime : default_ttl_seconds,
-        .non_renewable = current->non_renewable,
-    };
+    uint64_t span = (uint64_t)not_after - (uint64_t)begin; /* Of any two int64_t, it fits. */
+    if (default_ttl_seconds <= 0 || span > (uint64_t)default_ttl_seconds) {
+        return default_ttl_seconds;
+    }
+    return (int64_t)span;
 }

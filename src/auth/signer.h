@@ -82,9 +82,10 @@ POLLEN_MUST_USE pollen_err pln_member_cert_issue(const pln_signer *signer,
                                                  const pln_member_terms *terms, const pln_rng *rng,
                                                  pln_wall now, pln_member_cert *ret);
 
-/* What a renewal may grant: as long as the certificate it replaces, at most default_ttl_seconds, so
- * that an admission for an hour does not become one for a year. */
-pln_member_terms pln_renewal_terms(const pln_member_cert *current, int64_t default_ttl_seconds);
+/* How long a renewal may last: as long as the certificate with this window did, but at most
+ * default_ttl_seconds, so that an admission for an hour does not become one for a year.  0 when the
+ * window is empty. */
+int64_t pln_member_renewal_ttl(int64_t not_before, int64_t not_after, int64_t default_ttl_seconds);
 
 /* now + ttl_seconds, PLN_NOT_AFTER_MAX at most. */
 int64_t pln_not_after(pln_wall now, int64_t ttl_seconds);

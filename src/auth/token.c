@@ -177,6 +177,7 @@ bool pln_invite_names_relay(const pln_invite_token *token, const pollen_key *rel
     return false;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): two of the seven are the outer world, rng and now. */
 pollen_err pln_invite_redeem(const pln_signer *signer, const pln_invite_token *invite,
                              const pollen_key *subject, int64_t default_ttl_seconds,
                              const pln_rng *rng, pln_wall now, pln_join_token *ret) {

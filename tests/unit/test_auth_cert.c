@@ -391,20 +391,16 @@ static void test_a_finished_signer_holds_no_secret(void **state) {
 static void test_a_renewal_lasts_no_longer_than_the_original(void **state) {
     cluster *c = *state;
     pln_member_cert cert = cluster_member(c, &c->root, &c->alice, 3600);
-    pln_member_terms terms = pln_renewal_terms(&cert, 365 * 86400);
-    assert_int_equal(terms.ttl_seconds, 3600);
-    assert_false(terms.non_renewable);
-    terms = pln_renewal_terms(&cert, 60);
-    assert_int_equal(terms.ttl_seconds, 60);
-
-    pln_member_cert inverted = {.not_before = 100, .not_after = 50, .non_renewable = true};
-    terms = pln_renewal_terms(&inverted, 60);
-    assert_int_equal(terms.ttl_seconds, 0);
-    assert_true(terms.non_renewable);
-    pln_member_cert endless = {.not_before = INT64_MIN, .not_after = INT64_MAX};
-    terms = pln_renewal_terms(&endless, INT64_MAX);
-    assert_true(terms.ttl_seconds == INT64_MAX);
+    assert_int_equal(pln_member_renewal_ttl(cert.not_before, cert.not_after, 365 * 86400), 3600);
+    assert_int_equal(pln_member_renewal_ttl(cert.not_before, cert.not_after, 3600), 3600);
+    assert_int_equal(pln_member_renewal_ttl(cert.not_before, cert.not_after, 60), 60);
     pln_member_cert_fini(&cert);
+
+    assert_int_equal(pln_member_renewal_ttl(100, 160, 60), 0);
+    assert_int_equal(pln_member_renewal_ttl(100, 161, 60), 1);
+    assert_int_equal(pln_member_renewal_ttl(100, 50, 60), 0);
+    assert_true(pln_member_renewal_ttl(INT64_MIN, INT64_MAX, INT64_MAX) == INT64_MAX);
+    assert_int_equal(pln_member_renewal_ttl(INT64_MAX, INT64_MIN, 60), 0);
 }
 
 /* ---- Verdicts ----------------------------------------------------------------------------------
@@ -499,7 +495,7 @@ static void test_verdicts_have_a_bound_and_give_room(void **state) {
     enum { COUNT = 2 * PLN_VERDICT_BUCKETS * PLN_VERDICT_WAYS };
     static pln_signature signatures[COUNT];
     for (int round = 0; round < 2; round++) {
-        for (uint16_t i = 0; i < COUNT; i++) {
+        for (unsigned i = 0; i < COUNT; i++) {
             uint8_t text[2] = {(uint8_t)(i >> 8), (uint8_t)i};
             pln_bytes msg = {.data = text, .size = sizeof(text)};
             if (round == 0) {

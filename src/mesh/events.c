@@ -141,20 +141,14 @@ static bool deliver_node(pln_mesh *mesh, pln_event_node *node, pln_mesh_event *r
 
 bool pln_mesh_poll_event(pln_mesh *mesh, pln_mesh_event *ret) {
     for (;;) {
-        pln_event_link *link = mesh->events.head;
+        pln_event_link *link = pop_link(&mesh->events);
         if (link == NULL) {
             return false;
         }
-        if (link->stream != NULL) {
-            /* A stream may have several things to say: it leaves the queue with the last one. */
-            pln_mesh_stream *stream = link->stream;
-            if (pln_streams_poll(mesh, stream, ret)) {
-                return true;
-            }
-            continue;
-        }
-        (void)pop_link(&mesh->events); /* It is link. */
-        if (deliver_node(mesh, (pln_event_node *)(void *)link, ret)) {
+        /* A stream that has more to tell queues up again. */
+        bool any = link->stream != NULL ? pln_streams_poll(mesh, link->stream, ret)
+                                        : deliver_node(mesh, (pln_event_node *)(void *)link, ret);
+        if (any) {
             return true;
         }
     }

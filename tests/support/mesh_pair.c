@@ -26,9 +26,10 @@ typedef struct mp_packet {
 
 /* ---- The wire -------------------------------------------------------------------------------- */
 
+/* A host answers on every port. */
 static mp_node *node_at(mp_world *world, const pollen_addr *addr) {
     for (size_t i = 0; i < world->node_count; i++) {
-        if (pollen_addr_equal(&world->nodes[i].addr, addr)) {
+        if (memcmp(world->nodes[i].addr.ip, addr->ip, sizeof(addr->ip)) == 0) {
             return &world->nodes[i];
         }
     }
@@ -56,7 +57,7 @@ static void put_on_wire(mp_node *from, const pln_transmit *transmit, const uint8
     assert_non_null(packet);
     *packet = (mp_packet){
         .at = world->now.mono + world->delay,
-        .from = from->addr,
+        .from = transmit->local.port != 0 ? transmit->local : from->addr,
         .to = transmit->path.remote,
         .ecn = transmit->ecn,
         .size = size,
@@ -70,10 +71,16 @@ static void put_on_wire(mp_node *from, const pln_transmit *transmit, const uint8
     *at = packet;
 }
 
+static bool poll_transmit(mp_node *node, pln_transmit *ret) {
+    mp_world *world = node->world;
+    return node->raw != NULL ? pln_quic_poll_transmit(node->raw, world->buf, ret, world->now)
+                             : pln_mesh_poll_transmit(node->mesh, world->buf, ret, world->now);
+}
+
 static void transmit_all(mp_node *node) {
     mp_world *world = node->world;
     pln_transmit transmit;
-    while (pln_mesh_poll_transmit(node->mesh, world->buf, &transmit, world->now)) {
+    while (poll_transmit(node, &transmit)) {
         for (size_t at = 0; at < transmit.size; at += transmit.segment) {
             size_t left = transmit.size - at;
             put_on_wire(node, &transmit, world->buf + at,
@@ -122,13 +129,37 @@ static void take_events(mp_node *node) {
     }
 }
 
+static void take_raw_events(mp_node *node) {
+    pln_quic_event event;
+    while (pln_quic_poll_event(node->raw, &event)) {
+        if (node->on_raw != NULL) {
+            node->on_raw(node, &event);
+        }
+        if (event.kind == PLN_QUIC_DATAGRAM) {
+            pln_chunk_destroy(event.datagram);
+        }
+    }
+}
+
+static bool is_up(const mp_node *node) {
+    return node->mesh != NULL || node->raw != NULL;
+}
+
 static void serve(mp_node *node) {
-    if (node->mesh == NULL) {
+    if (!is_up(node)) {
         return;
     }
     transmit_all(node);
-    take_events(node);
+    if (node->raw != NULL) {
+        take_raw_events(node);
+    } else {
+        take_events(node);
+    }
     transmit_all(node);
+}
+
+static pln_ts expiry_of(const mp_node *node) {
+    return node->raw != NULL ? pln_quic_next_expiry(node->raw) : pln_mesh_next_expiry(node->mesh);
 }
 
 /* ---- Time ------------------------------------------------------------------------------------ */
@@ -143,14 +174,19 @@ static void deliver(mp_world *world) {
         mp_packet *packet = world->packets;
         world->packets = packet->next;
         mp_node *to = node_at(world, &packet->to);
-        if (to != NULL && to->mesh != NULL) {
+        if (to != NULL && is_up(to)) {
             pln_datagram datagram = {
                 .path = {.via = PLN_VIA_MAIN, .remote = packet->from},
+                .local = packet->to,
                 .ecn = packet->ecn,
                 .data = packet->data,
                 .size = packet->size,
             };
-            pln_mesh_handle_datagram(to->mesh, &datagram, world->now);
+            if (to->raw != NULL) {
+                pln_quic_handle_datagram(to->raw, &datagram, world->now);
+            } else {
+                pln_mesh_handle_datagram(to->mesh, &datagram, world->now);
+            }
             serve(to);
         }
         free(packet);
@@ -161,8 +197,8 @@ static pln_ts next_time(const mp_world *world) {
     pln_ts next = world->packets != NULL ? world->packets->at : PLN_TS_NEVER;
     for (size_t i = 0; i < world->node_count; i++) {
         const mp_node *node = &world->nodes[i];
-        if (node->mesh != NULL && !node->hold_events) {
-            next = pln_ts_min(next, pln_mesh_next_expiry(node->mesh));
+        if (is_up(node) && !node->hold_events) {
+            next = pln_ts_min(next, expiry_of(node));
         }
     }
     return next;
@@ -180,10 +216,12 @@ static bool step(mp_world *world, pln_ts end) {
     deliver(world);
     for (size_t i = 0; i < world->node_count; i++) {
         mp_node *node = &world->nodes[i];
-        if (node->mesh == NULL) {
+        if (!is_up(node)) {
             continue;
         }
-        if (pln_mesh_next_expiry(node->mesh) <= world->now.mono) {
+        if (node->raw != NULL && expiry_of(node) <= world->now.mono) {
+            pln_quic_handle_timeout(node->raw, world->now);
+        } else if (node->raw == NULL && expiry_of(node) <= world->now.mono) {
             pln_mesh_handle_timeout(node->mesh, world->now);
         }
         serve(node);
@@ -288,7 +326,7 @@ mp_world *mp_create(uint64_t seed) {
 
 static void free_node(mp_node *node) {
     mp_forget(node);
-    pln_mesh_destroy(node->mesh);
+    mp_kill(node);
     pln_credentials_fini(&node->creds);
     free(node->events);
     free(node->ledger);
@@ -389,7 +427,58 @@ mp_node *mp_add(mp_world *world) {
 
 void mp_kill(mp_node *node) {
     pln_mesh_destroy(node->mesh);
+    pln_quic_destroy(node->raw);
     node->mesh = NULL;
+    node->raw = NULL;
+}
+
+/* ---- Bare endpoints -------------------------------------------------------------------------- */
+
+static pollen_err accept_all(void *ctx, const pln_quic_peer *peer, pln_now now) {
+    (void)ctx;
+    (void)peer;
+    (void)now;
+    return POLLEN_OK;
+}
+
+void mp_start_raw(mp_node *node, bool only_mesh_1,
+                  void (*on_raw)(mp_node *node, const pln_quic_event *event)) {
+    pln_quic_config config = {
+        .seed = &node->creds.seed,
+        .rng = node->config.rng,
+        .verify = accept_all,
+        .tls_identity_ttl_seconds = 86400,
+        .accept_mesh = true,
+        .accept_invites = true,
+        .only_mesh_1 = only_mesh_1,
+    };
+    assert_int_equal(pln_quic_create(&config, node->world->now, &node->raw), POLLEN_OK);
+    if (node->creds.enrolled) {
+        const pln_bytes *cert = &node->creds.member_cert.wire;
+        assert_int_equal(
+            pln_quic_set_identity(node->raw, cert->data, cert->size, node->world->now.wall),
+            POLLEN_OK);
+    }
+    node->on_raw = on_raw;
+}
+
+pln_conn_id mp_raw_dial(mp_node *node, const mp_node *to, bool invite) {
+    pln_conn_id conn = 0;
+    pln_path path = mp_path(to);
+    assert_int_equal(pln_quic_dial(node->raw, &path, mp_key(to), invite, node->world->now, &conn),
+                     POLLEN_OK);
+    return conn;
+}
+
+void mp_raw_send(mp_node *node, pln_conn_id conn, pln_bytes *envelope) {
+    pln_chunk *chunk = pln_chunk_create(envelope->size);
+    assert_non_null(chunk);
+    memcpy(chunk->data, envelope->data, envelope->size);
+    chunk->end = envelope->size;
+    pln_bytes_fini(envelope);
+    if (pln_quic_send_datagram(node->raw, conn, chunk, 0) != POLLEN_OK) {
+        pln_chunk_destroy(chunk);
+    }
 }
 
 const pollen_key *mp_key(const mp_node *node) {

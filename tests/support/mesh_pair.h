@@ -21,7 +21,10 @@ typedef struct mp_world mp_world;
 typedef struct mp_node {
     mp_world *world;
     size_t index;
-    pln_mesh *mesh;        /* NULL while it is down. */
+    pln_mesh *mesh; /* NULL while it is down. */
+    pln_quic *raw;  /* Or a bare endpoint, for what a mesh would not do. */
+    void (*on_raw)(struct mp_node *node, const pln_quic_event *event);
+    void *raw_ctx;
     pln_credentials creds; /* What it starts with. */
     pln_mesh_config config;
     pollen_addr addr;
@@ -69,6 +72,14 @@ mp_node *mp_add(mp_world *world);
 mp_node *mp_prepare(mp_world *world);
 void mp_start(mp_node *node);
 void mp_kill(mp_node *node); /* Without a word. */
+
+/* Starts a prepared node as a bare endpoint with its key and certificate, which accepts whoever comes.
+ * on_raw hears of everything; datagrams are freed after it. */
+void mp_start_raw(mp_node *node, bool only_mesh_1,
+                  void (*on_raw)(mp_node *node, const pln_quic_event *event));
+pln_conn_id mp_raw_dial(mp_node *node, const mp_node *to, bool invite);
+/* Sends an encoded envelope and frees it. */
+void mp_raw_send(mp_node *node, pln_conn_id conn, pln_bytes *envelope);
 
 /* Enrols with a certificate of this signer, valid for [now + from, now + to]. */
 void mp_enrol(mp_node *node, const pln_signer *signer, int64_t from, int64_t to, bool renewable);

@@ -9,7 +9,7 @@ get_property(system_rooms GLOBAL PROPERTY POLLEN_SYSTEM_ROOMS)
 
 set(POLLEN_LIBRARIES
     PkgConfig::NGTCP2_GNUTLS PkgConfig::NGTCP2 PkgConfig::GNUTLS PkgConfig::SODIUM
-    PkgConfig::PROTOBUF_C PkgConfig::JANSSON PkgConfig::YAML Threads::Threads)
+    PkgConfig::JANSSON PkgConfig::YAML Threads::Threads)
 
 set(core_objects "")
 foreach(room IN LISTS core_rooms)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# pollen_proto(<name>/v1/<file>.proto ...) generates C for api/public/pollen/<name>/v1/<file>.proto.
+# pollen_proto(<name>/v1/<file>.proto ...) makes the library pollen_proto of protobuf-c's code for
+# api/public/pollen/<name>/v1/<file>.proto, into the build tree.
 #
-# The root of the proto files is api/public, so that one imports another as
-# "pollen/admission/v1/admission.proto".  The generated header of that file is included as
-#     #include "pollen/admission/v1/admission.pb-c.h"
-# and only src/wire sees it: src/wire/CMakeLists.txt lists pollen_proto in its LIBRARIES.
+# src/wire has its own reader and writer; tests hold them against this one.  The root of the proto
+# files is api/public, so that one imports another as "pollen/admission/v1/admission.proto", and the
+# generated header of that file is included as "pollen/admission/v1/admission.pb-c.h".
 set(POLLEN_PROTO_ROOT "${PROJECT_SOURCE_DIR}/api/public")
 set(POLLEN_PROTO_OUT "${PROJECT_BINARY_DIR}/gen")
 
@@ -13,9 +13,6 @@ function(pollen_proto)
     foreach(file IN LISTS ARGN)
         set(proto "${POLLEN_PROTO_ROOT}/pollen/${file}")
         string(REGEX REPLACE "\\.proto$" ".pb-c" stem "${POLLEN_PROTO_OUT}/pollen/${file}")
-        if(NOT EXISTS "${proto}")
-            continue()
-        endif()
         add_custom_command(
             OUTPUT "${stem}.c" "${stem}.h"
             COMMAND "${CMAKE_COMMAND}" -E make_directory "${POLLEN_PROTO_OUT}"
@@ -26,13 +23,8 @@ function(pollen_proto)
             VERBATIM)
         list(APPEND sources "${stem}.c" "${stem}.h")
     endforeach()
-    if(NOT sources)
-        add_library(pollen_proto INTERFACE)
-        return()
-    endif()
     # Not our code, so not our warnings.
-    add_library(pollen_proto OBJECT ${sources})
+    add_library(pollen_proto STATIC ${sources})
     target_include_directories(pollen_proto SYSTEM PUBLIC "${POLLEN_PROTO_OUT}")
     target_link_libraries(pollen_proto PUBLIC PkgConfig::PROTOBUF_C)
-    set_property(GLOBAL APPEND PROPERTY POLLEN_CORE_ROOMS pollen_proto)
 endfunction()

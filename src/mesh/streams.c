@@ -118,7 +118,9 @@ bool pln_streams_poll(pln_mesh *mesh, pln_mesh_stream *stream, pln_mesh_event *r
             .stream = stream->id,
             .port = stream->port,
             .err = kind == PLN_MESH_STREAM_CLOSED ? stream->err : POLLEN_OK,
-            .code = kind == PLN_MESH_STREAM_STOPPED ? stream->stopped_code : stream->reset_code,
+            .code = kind == PLN_MESH_STREAM_STOPPED && stream->stopped_code != 0
+                        ? stream->stopped_code
+                        : stream->reset_code, /* QUIC may not tell; who resets mostly does both. */
         };
     }
     if (stream->flags != 0) {
@@ -238,8 +240,14 @@ static void accept_stream(pln_mesh *mesh, pln_mesh_stream *stream) {
     }
     stream->silent = false;
     tell(mesh, stream, PLN_MESH_STREAM_ACCEPTED);
-    /* There may be more behind the port, and the connection told only once that it is readable. */
-    tell(mesh, stream, PLN_MESH_STREAM_READABLE);
+    if (stream->rest == NULL && !stream->fin) {
+        /* There may be more behind the port; if not, the connection tells when there is. */
+        stream->rest =
+            pln_quic_stream_recv(mesh->quic, stream->key.conn, stream->key.id, &stream->fin);
+    }
+    if (stream->rest != NULL || stream->fin) {
+        tell(mesh, stream, PLN_MESH_STREAM_READABLE);
+    }
 }
 
 /* Moves bytes of the port out of the chunk; takes the chunk and keeps what is left of it. */

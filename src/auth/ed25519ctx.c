@@ -68,7 +68,9 @@ static point multiply_base(const scalar *s) {
     return result;
 }
 
-/* False when p is outside the prime-order subgroup, not canonical or not a point. */
+/* False when p is outside the prime-order subgroup, not canonical or not a point.  Some versions
+ * let points of twice the prime order pass (CVE-2025-69277); their product is right all the same,
+ * because it is that of the point and not of its prime-order part. */
 static bool multiply_prime(const scalar *s, const point *p, point *ret) {
     if (scalar_is_zero(s)) {
         *ret = identity;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 
 #include "auth/ed25519ctx.h"
 #include "support/vectors.h"
@@ -141,6 +142,74 @@ static void test_verdicts_are_the_references_but_for_small_order_keys(void **sta
         }
     }
     json_decref(root);
+}
+
+/* ---- Keys with a small-order part --------------------------------------------------------------
+ * */
+
+/* A point of order eight. */
+static const char torsion_hex[] =
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05";
+
+static void add_torsion(uint8_t point[32], unsigned times) {
+    pollen_key torsion = key_of(torsion_hex);
+    for (; times > 0; times--) {
+        assert_int_equal(crypto_core_ed25519_add(point, point, torsion.bytes), 0);
+    }
+}
+
+/* SHA-512(dom2 || R || A || message) mod L. */
+static void challenge(const uint8_t r[32], const uint8_t a[32], uint8_t message, uint8_t ret[32]) {
+    uint8_t digest[64];
+    uint8_t flag_and_length[2] = {0, 1};
+    crypto_hash_sha512_state hash;
+    crypto_hash_sha512_init(&hash);
+    crypto_hash_sha512_update(&hash, (const uint8_t *)"SigEd25519 no Ed25519 collisions", 32);
+    crypto_hash_sha512_update(&hash, flag_and_length, 2);
+    crypto_hash_sha512_update(&hash, (const uint8_t *)"c", 1);
+    crypto_hash_sha512_update(&hash, r, 32);
+    crypto_hash_sha512_update(&hash, a, 32);
+    crypto_hash_sha512_update(&hash, &message, 1);
+    crypto_hash_sha512_final(&hash, digest);
+    crypto_core_ed25519_scalar_reduce(ret, digest);
+}
+
+/*
+ * With A = a*B + t*T and R = r*B + j*T, T of order eight, S = r + h*a fits the cofactorless
+ * equation exactly when j + h*t is a multiple of eight.
+ */
+static bool try_mixed(unsigned t, unsigned j, uint8_t message, bool *ret_wanted) {
+    uint8_t a[32] = {5};
+    uint8_t r[32] = {7, message};
+    pollen_key pub;
+    pln_signature signature;
+    assert_int_equal(crypto_scalarmult_ed25519_base_noclamp(pub.bytes, a), 0);
+    assert_int_equal(crypto_scalarmult_ed25519_base_noclamp(signature.bytes, r), 0);
+    add_torsion(pub.bytes, t);
+    add_torsion(signature.bytes, j);
+    uint8_t h[32];
+    uint8_t ha[32];
+    challenge(signature.bytes, pub.bytes, message, h);
+    crypto_core_ed25519_scalar_mul(ha, h, a);
+    crypto_core_ed25519_scalar_add(signature.bytes + 32, r, ha);
+    *ret_wanted = (j + (h[0] & 7) * t) % 8 == 0;
+    return pln_ed25519ctx_verify(&pub, "c", &message, 1, &signature);
+}
+
+static void test_small_order_parts_count_as_in_the_reference(void **state) {
+    (void)state;
+    unsigned accepted = 0;
+    for (unsigned t = 0; t < 8; t++) {
+        for (unsigned j = 0; j < 8; j++) {
+            for (uint8_t message = 0; message < 12; message++) {
+                bool wanted = false;
+                bool holds = try_mixed(t, j, message, &wanted);
+                assert_int_equal(holds, wanted);
+                accepted += wanted ? 1 : 0;
+            }
+        }
+    }
+    assert_true(accepted > 50);
 }
 
 /* ---- Contexts -------------------------------------------------------------------------------- */
@@ -296,6 +365,7 @@ int main(void) {
         cmocka_unit_test(test_rfc_8032_signatures_come_out_and_hold),
         cmocka_unit_test(test_signing_is_byte_exact),
         cmocka_unit_test(test_verdicts_are_the_references_but_for_small_order_keys),
+        cmocka_unit_test(test_small_order_parts_count_as_in_the_reference),
         cmocka_unit_test(test_contexts_have_1_to_255_bytes),
         cmocka_unit_test(test_a_signature_holds_under_its_own_context_only),
         cmocka_unit_test(test_every_flipped_bit_is_seen),

@@ -345,6 +345,11 @@ static void test_nobody_else_revokes(void **state) {
     assert_int_equal(pln_revocation_issue(&liar, &c->alice, TEST_NOW, &revocation), POLLEN_OK);
     assert_int_equal(pln_revocation_verify(&revocation, &c->root.trust), POLLEN_ESIGNATURE);
     pln_revocation_fini(&revocation);
+    liar.seed = c->root.seed; /* Signed by the root, but says that somebody else did. */
+    liar.admin_pub = c->admin.admin_pub;
+    assert_int_equal(pln_revocation_issue(&liar, &c->alice, TEST_NOW, &revocation), POLLEN_OK);
+    assert_int_equal(pln_revocation_verify(&revocation, &c->root.trust), POLLEN_ESIGNATURE);
+    pln_revocation_fini(&revocation);
     pln_signer_fini(&liar);
 }
 

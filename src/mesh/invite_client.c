@@ -20,6 +20,9 @@
 
 #define ANSWER_TIMEOUT PLN_S(4)
 
+/* A peer that was reached and did not answer may have answered in vain; asking again is harmless. */
+enum { TRIES_MAX = 3 };
+
 /* Of one invite: 64 peers of 16 addresses would be more than any race gets through. */
 enum { TARGETS_MAX = 128 };
 
@@ -29,6 +32,7 @@ typedef struct invite_target {
     pollen_key key;
     pln_path path;
     target_state state;
+    unsigned tries; /* Without an answer, although it was reached. */
 } invite_target;
 
 typedef struct invite_leg {
@@ -145,13 +149,21 @@ static pollen_err dial(pln_mesh *mesh, pln_redeem *redeem, invite_target *target
     return POLLEN_OK;
 }
 
+/* The first of those tried least. */
 static invite_target *next_target(const pln_redeem *redeem) {
+    invite_target *best = NULL;
     for (size_t i = 0; i < redeem->target_count; i++) {
-        if (redeem->targets[i].state == TARGET_UNTRIED) {
-            return &redeem->targets[i];
+        invite_target *target = &redeem->targets[i];
+        if (target->state == TARGET_UNTRIED && (best == NULL || target->tries < best->tries)) {
+            best = target;
         }
     }
-    return NULL;
+    return best;
+}
+
+static void put_back(invite_target *target) {
+    target->tries++;
+    target->state = target->tries < TRIES_MAX ? TARGET_UNTRIED : TARGET_DONE;
 }
 
 /* May end the redeem. */
@@ -202,7 +214,7 @@ static void on_timeout(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     pln_redeem *redeem = PLN_TIMER_OWNER(alarm, pln_redeem, timeout);
     pln_failure_note(&redeem->failure, POLLEN_EUNREACHABLE, POLLEN_END_NONE,
                      "no answer to the invite");
-    redeem->active->target->state = TARGET_DONE;
+    put_back(redeem->active->target);
     close_leg(mesh, redeem->active, "invite redeemed", now);
     start_next(mesh, redeem, now);
 }
@@ -322,6 +334,9 @@ void pln_invite_client_on_closed(pln_mesh *mesh, pln_link *link, const pln_quic_
         drop_peer(redeem, &leg->target->key);
     } else {
         pln_failure_of_closed(&redeem->failure, closed);
+        if (was_active) {
+            put_back(leg->target);
+        }
     }
     free_leg(mesh, leg);
     if (was_active || redeem->active == NULL) {

@@ -39,7 +39,7 @@ static mp_node *node_at(mp_world *world, const pollen_addr *addr) {
 static bool is_lost(mp_node *from, const mp_node *to, size_t size) {
     mp_world *world = from->world;
     world->packets_sent++;
-    if (to == NULL || pln_rng_below(&world->rng, 100) < world->loss_percent) {
+    if (to == NULL || size > world->mtu || pln_rng_below(&world->rng, 100) < world->loss_percent) {
         return true;
     }
     return world->filter != NULL && !world->filter(world->filter_ctx, from, to, size);
@@ -318,6 +318,7 @@ mp_world *mp_create(uint64_t seed) {
     assert_non_null(world->buf);
     world->rng = pln_rng_from_seed(&world->rng_state, seed);
     world->delay = PLN_MS(10);
+    world->mtu = 1452;
     memset(world->root_seed.bytes, 0x11, sizeof(world->root_seed.bytes));
     memset(world->foreign_seed.bytes, 0x22, sizeof(world->foreign_seed.bytes));
     set_now(world, MP_START);

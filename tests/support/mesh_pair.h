@@ -47,6 +47,7 @@ struct mp_world {
     pln_ts epoch;  /* For the wall clock. */
     pln_dur delay; /* One way. */
     uint32_t loss_percent;
+    size_t mtu; /* Larger UDP payloads vanish; 1452 as on Ethernet with IPv6. */
     mp_node nodes[MP_NODES_MAX];
     size_t node_count;
     pln_rng_seeded rng_state;

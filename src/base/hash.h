@@ -15,9 +15,9 @@
 
 #include "base/mem.h"
 
-#define uthash_malloc(size)      pln_malloc(size)
+#define uthash_malloc(size) pln_malloc(size)
 #define uthash_free(block, size) pln_free(block)
-#define HASH_NONFATAL_OOM        1
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 typedef struct pln_hash_key {

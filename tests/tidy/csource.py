@@ -37,12 +37,13 @@ def includes(text):
 
 
 def functions(text):
-    """(name, first line, lines from opening to closing brace) of every function definition."""
+    """(name, first line, lines from opening to closing brace, deepest brace) of each definition."""
     code = without_directives(strip(text))
     found = []
     depth = 0
     head_start = 0
     opened = None
+    deepest = 0
     for i, char in enumerate(code):
         if char == "{":
             if depth == 0:
@@ -55,6 +56,7 @@ def functions(text):
                 name = _NAME.search(re.sub(r"__attribute__\s*\(\(.*?\)\)", "", head))
                 opened = (name.group(1), i) if name and "=" not in head else None
             depth += 1
+            deepest = 1 if depth == 1 else max(deepest, depth)
         elif char == "}":
             if depth == 0:
                 head_start = i + 1
@@ -63,7 +65,7 @@ def functions(text):
             if depth == 0:
                 if opened:
                     first = line_of(code, opened[1])
-                    found.append((opened[0], first, line_of(code, i) - first + 1))
+                    found.append((opened[0], first, line_of(code, i) - first + 1, deepest))
                 head_start = i + 1
         elif char == ";" and depth == 0:
             head_start = i + 1

@@ -11,6 +11,7 @@ FILE_LINES_MAX = 800
 TEST_FILE_LINES_MAX = 1000
 FUNCTION_LINES_MAX = 70
 COLUMNS_MAX = 100
+NESTING_MAX = 4
 PUBLIC_HEADER_LINES_MAX = 300
 RUN_SHARE_MAX = 0.25
 RUN_SHARE_FROM_LINES = 4000  # below it the share says nothing yet
@@ -175,7 +176,7 @@ def columns(tree):
 def function_length(tree):
     allowed = dict(tree.ratchet())
     for path in tree.c_files():
-        for name, line, length in tree.functions(path):
+        for name, line, length, _ in tree.functions(path):
             limit = allowed.pop((path, name), FUNCTION_LINES_MAX)
             if length > limit:
                 yield path, line, "function-length", f"{name}: {length} lines, {limit} at most"
@@ -184,6 +185,13 @@ def function_length(tree):
                 yield path, line, "function-length", f"{name} shrank: {now} in tests/tidy/function_lines.txt"
     for path, name in allowed:
         yield path, 1, "function-length", f"{name} is gone: remove it from tests/tidy/function_lines.txt"
+
+
+def nesting(tree):
+    for path in tree.c_files():
+        for name, line, _, deepest in tree.functions(path):
+            if deepest - 1 > NESTING_MAX:
+                yield path, line, "nesting", f"{name}: blocks {deepest - 1} deep, {NESTING_MAX} at most"
 
 
 def header_alone(tree):
@@ -226,4 +234,4 @@ def run_share(tree):
 
 
 ALL = [include_direction, foreign_header, banned, open_end, spdx, unlisted, file_length, columns,
-       function_length, header_alone, run_share]
+       function_length, nesting, header_alone, run_share]

@@ -69,6 +69,7 @@ BROKEN = [
     ("function-length", {"src/base/a.c": LONG_FUNCTION, "tests/tidy/function_lines.txt": "src/base/a.c pln_a 72\n"},
      "src/base/a.c", "72 at most"),
     ("function-length", {"tests/tidy/function_lines.txt": "src/base/a.c pln_gone 80\n"}, "src/base/a.c", "is gone"),
+    ("nesting", {"src/base/a.c": SPDX + "void pln_a(void) " + "{\n" * 6 + "}\n" * 6}, "src/base/a.c", "5 deep"),
     ("header-alone", {"src/base/a.h": SPDX + "uint8_t pln_x(void);\n"}, "src/base/a.h", "gcc"),
     ("header-alone", {"include/pollen/p.h": SPDX + "int pollen_new(int class);\n"}, "include/pollen/p.h", "g++"),
     ("run-share", {"src/run/CMakeLists.txt": LISTED, "src/run/a.c": SPDX + "\n" * rules.RUN_SHARE_FROM_LINES},

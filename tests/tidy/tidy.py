@@ -122,7 +122,7 @@ def report(tree):
     lines = sum(tree.lines(path) for path in sources)
     if not lines:
         return
-    lengths = sorted(length for path in sources for _, _, length in tree.functions(path))
+    lengths = sorted(length for path in sources for _, _, length, _ in tree.functions(path))
     files = [tree.lines(path) for path in sources if path.endswith(".c")]
     asserts = sum(len(re.findall(r"\bPLN_ASSERT\w*\s*\(", csource.strip(tree.text(path))))
                   for path in sources)

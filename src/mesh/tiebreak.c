@@ -108,12 +108,12 @@ static bool is_reference(const pln_session *session) {
 /* Why the primary gives way to another that is at hand. */
 static pollen_end_reason reason_of_replacement(const pln_mesh *mesh, const pln_session *old,
                                                bool is_alive, pln_now now) {
-    if (!is_alive) {
-        return POLLEN_END_RESET;
-    }
     bool is_aged = mesh->max_connection_age > 0 &&
                    pln_ts_since(old->started_at, now.mono) >= mesh->max_connection_age;
-    return old->rotated || is_aged ? POLLEN_END_CERT_ROTATION : POLLEN_END_GRACEFUL;
+    if (old->rotated || is_aged) {
+        return POLLEN_END_CERT_ROTATION;
+    }
+    return is_alive ? POLLEN_END_GRACEFUL : POLLEN_END_RESET;
 }
 
 static void move_to(pln_mesh *mesh, pln_session *session, bool old_is_alive, pln_now now) {

@@ -107,7 +107,7 @@ static ssize_t read_input(pipe_state *p, uint8_t *bytes) {
 
 static void *sender(void *arg) {
     pipe_state *p = arg;
-    bool ok = send_hello(p);
+    bool ok = true;
     while (ok) {
         const ssize_t got = read_input(p, p->out + PLN_PIPE_FRAME_HEAD);
         if (got < 0) {
@@ -265,6 +265,10 @@ static void receive_all(pipe_state *p) {
 
 static void run_both(pipe_state *p) {
     pthread_t thread;
+    /* Before there are two threads: the receiver's DONE must not overtake it. */
+    if (!send_hello(p)) {
+        return;
+    }
     if (pthread_create(&thread, NULL, sender, p) != 0) {
         finish(p, PLN_PIPE_MEMORY, POLLEN_ENOMEM, 0);
         return;

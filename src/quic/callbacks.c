@@ -79,13 +79,8 @@ static int on_dcid_status(ngtcp2_conn *ng, ngtcp2_connection_id_status_type type
     (void)ng;
     (void)cid;
     quic_conn *conn = user_data;
-    if (seq == 0 && type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE) {
-        conn->seq0_active = true;
-    }
-    if (!conn->inbound && !conn->seq0_active) {
-        /* A server that retires its first connection id before the handshake is over runs ngtcp2 into
-         * an assertion when it comes to that id's reset token. */
-        return NGTCP2_ERR_CALLBACK_FAILURE;
+    if (type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE) {
+        conn->handshake_sent = true; /* For a dialler this is the first that is heard of ids. */
     }
     if (type == NGTCP2_CONNECTION_ID_STATUS_TYPE_DEACTIVATE) {
         pln_quic_token_remove(conn, seq);

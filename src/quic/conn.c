@@ -290,6 +290,7 @@ void pln_quic_conn_drop_state(quic_conn *conn) {
     ngtcp2_conn_del(conn->ng);
     conn->ng = NULL;
     pln_quic_sendq_clear(&conn->tx_datagrams);
+    pln_quic_held_clear(conn);
     pln_quic_token_clear(conn);
     pln_quic_conn_end_handshake(conn);
     if (conn->counted_invite) {

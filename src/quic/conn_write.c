@@ -275,14 +275,14 @@ static bool prepare(quic_conn *conn) {
         conn->tls_over = false;
         pln_quic_tls_close(conn);
     }
-    if (pln_ts_reached(ngtcp2_conn_get_expiry(conn->ng), now)) {
-        int error = ngtcp2_conn_handle_expiry(conn->ng, now);
-        if (error != 0) {
-            pln_quic_conn_fail(conn, error);
-            return false;
-        }
+    int error = pln_quic_read_held(conn);
+    if (error == 0 && pln_ts_reached(ngtcp2_conn_get_expiry(conn->ng), now)) {
+        error = ngtcp2_conn_handle_expiry(conn->ng, now);
     }
-    return true;
+    if (error != 0) {
+        pln_quic_conn_fail(conn, error);
+    }
+    return error == 0;
 }
 
 static void account(quic_conn *conn, const batch *b) {
@@ -316,6 +316,9 @@ bool pln_quic_conn_transmit(quic_conn *conn, uint8_t *buf, pln_transmit *ret) {
         pln_quic_conn_ready(conn);
         break;
     case BATCH_DRY:
+        if (conn->held != NULL && conn->handshake_sent) {
+            pln_quic_conn_ready(conn); /* What was held back may be read now. */
+        }
         pln_quic_conn_set_timer(conn);
         break;
     case BATCH_ERROR:

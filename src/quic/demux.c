@@ -28,7 +28,8 @@ static int read_datagram(quic_conn *conn, const pln_datagram *datagram) {
     quic_sockpath path;
     pln_quic_path_encode(&datagram->path, &path);
     ngtcp2_pkt_info info = {.ecn = datagram->ecn & NGTCP2_ECN_MASK};
-    return ngtcp2_conn_read_pkt(conn->ng, &path.path, &info, datagram->data, datagram->size,
+    size_t size = pln_quic_hold_early(conn, datagram);
+    return ngtcp2_conn_read_pkt(conn->ng, &path.path, &info, datagram->data, size,
                                 conn->quic->now.mono);
 }
 

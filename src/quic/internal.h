@@ -156,6 +156,14 @@ typedef struct quic_sendq {
     size_t count;
 } quic_sendq;
 
+/* A 1-RTT packet that came before its time. */
+typedef struct quic_held {
+    struct quic_held *next;
+    uint8_t ecn;
+    size_t size;
+    uint8_t data[];
+} quic_held;
+
 typedef enum quic_linger {
     LINGER_NONE,     /* Alive, or gone from the wire. */
     LINGER_CLOSING,  /* Answers with the stored close. */
@@ -192,8 +200,7 @@ struct quic_conn {
     bool was_reset;
     bool ping;
     bool streams_wanted;
-    bool
-        seq0_active; /* The peer's first connection id is in use: the handshake is over on our side. */
+    bool handshake_sent; /* Dialler: its last flight is out, and ngtcp2 ready for 1-RTT packets. */
     pln_alpn alpn;
     pollen_key peer;
     bool peer_known; /* peer is proven, not just expected. */
@@ -205,6 +212,9 @@ struct quic_conn {
     pln_dur keep_alive;
     uint64_t bytes_in, bytes_out;
     uint64_t datagrams_in, datagrams_out, datagrams_dropped;
+
+    quic_held *held, *held_last;
+    size_t held_count;
 
     quic_cid *cids;
     quic_token *tokens;
@@ -368,6 +378,13 @@ void pln_quic_conn_set_timer(quic_conn *conn);
 void pln_quic_conn_connected(quic_conn *conn);
 void pln_quic_conn_end_handshake(quic_conn *conn); /* It no longer counts as unfinished. */
 void pln_quic_params_init(const quic_conn *conn, ngtcp2_transport_params *params);
+
+/* ---- held.c ------------------------------------------------------------------------------------ */
+
+/* How much of a datagram the connection may read now; keeps the rest. */
+size_t pln_quic_hold_early(quic_conn *conn, const pln_datagram *datagram);
+int pln_quic_read_held(quic_conn *conn); /* 0 or an error of ngtcp2. */
+void pln_quic_held_clear(quic_conn *conn);
 
 /* ---- callbacks.c ------------------------------------------------------------------------------- */
 

@@ -41,17 +41,23 @@ static bool read_whole(const char **at, uint64_t *ret_value) {
     return true;
 }
 
-/* The digits after the point, as a part of one; more digits than a double can tell apart change
- * nothing. */
-static double read_fraction(const char **at) {
-    double value = 0;
+/* The digits after the point as *ret_value parts of *ret_scale, a power of ten; digits beyond 2^63 of
+ * them change nothing. */
+static void read_fraction(const char **at, uint64_t *ret_value, double *ret_scale) {
+    uint64_t value = 0;
     double scale = 1;
+    bool is_full = false;
     while (is_digit(**at)) {
-        scale /= 10;
-        value += (**at - '0') * scale;
+        uint64_t digit = (uint64_t)(**at - '0');
+        is_full = is_full || value > (INT64_MAX - digit) / 10;
+        if (!is_full) {
+            value = value * 10 + digit;
+            scale *= 10;
+        }
         *at += 1;
     }
-    return value;
+    *ret_value = value;
+    *ret_scale = scale;
 }
 
 static const struct unit *read_unit(const char **at) {
@@ -69,7 +75,8 @@ static const struct unit *read_unit(const char **at) {
 static bool read_term(const char **at, uint64_t *total) {
     const char *begin = *at;
     uint64_t whole;
-    double fraction = 0;
+    uint64_t fraction = 0;
+    double scale = 1;
     if (!read_whole(at, &whole)) {
         return false;
     }
@@ -77,15 +84,16 @@ static bool read_term(const char **at, uint64_t *total) {
     if (**at == '.') {
         *at += 1;
         const char *after = *at;
-        fraction = read_fraction(at);
+        read_fraction(at, &fraction, &scale);
         digits += (size_t)(*at - after);
     }
     const struct unit *unit = digits > 0 ? read_unit(at) : NULL;
     if (unit == NULL || whole > INT64_MAX / unit->ns) {
         return false;
     }
-    /* Half a nanosecond makes up for decimal fractions that are no binary ones. */
-    uint64_t term = whole * unit->ns + (uint64_t)(fraction * (double)unit->ns + 0.5);
+    /* In this order, and cut instead of rounded, as the reference's library does. */
+    uint64_t part = (uint64_t)((double)fraction * ((double)unit->ns / scale));
+    uint64_t term = whole * unit->ns + part;
     if (term > (uint64_t)INT64_MAX - *total) {
         return false;
     }

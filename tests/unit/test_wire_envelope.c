@@ -386,6 +386,10 @@ static void a_reason_is_made_printable_and_cut(void **state) {
     assert_memory_equal(response.reason, "?[1m???\xc3\xa9", 9);
     assert_int_equal(strlen(response.reason), 255); /* 7 and 124 times two: no half character. */
     pln_redeem_response_fini(&response);
+    memset(body + used - 600, 'a', 600);
+    assert_int_equal(pln_redeem_response_decode(body, used, &response), POLLEN_OK);
+    assert_int_equal(strlen(response.reason), 255);
+    pln_redeem_response_fini(&response);
 }
 
 static void an_echo_keeps_its_size(void **state) {

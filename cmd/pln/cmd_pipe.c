@@ -17,7 +17,7 @@
 #define CONNECT_TIMEOUT_MS 30000
 
 static const pln_opt listen_opts[] = {
-    {"keep", 0, NULL, "serve one connection after the other; input from a file is sent to each"},
+    {"keep", 0, NULL, "one connection after the other; input from a file goes to each"},
     {"loopback", 0, NULL, "also offer the loopback address, for this machine alone"},
     {"ips", 0, "A,B", "offer these addresses instead of the interfaces'"},
     {"udp-port", 0, "N", "UDP port to listen on (default: any)"},

@@ -25,7 +25,7 @@ class Help(pln.TestCase):
             self.assertEqual(len(texts), 1, verb)
             self.assertIn(f"usage: pln {verb}", texts.pop())
 
-    def test_help_fits_eighty_columns_and_a_bit(self):
+    def test_help_fits_a_hundred_columns(self):
         for verb in VERBS:
             for line in pln.run("help", *verb.split()).out.splitlines():
                 self.assertLessEqual(len(line), 100, line)

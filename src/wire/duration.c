@@ -41,8 +41,8 @@ static bool read_whole(const char **at, uint64_t *ret_value) {
     return true;
 }
 
-/* The digits after the point as *ret_value parts of *ret_scale, a power of ten; digits beyond 2^63 of
- * them change nothing. */
+/* The digits after the point as *ret_value parts of *ret_scale, a power of ten; digits beyond 2^63
+ * of them change nothing. */
 static void read_fraction(const char **at, uint64_t *ret_value, double *ret_scale) {
     uint64_t value = 0;
     double scale = 1;

@@ -328,6 +328,21 @@ static void the_same_change_twice_is_merged(void **state) {
     pln_gossip_event_fini(&event);
 }
 
+static void a_known_field_of_another_wire_type_is_refused(void **state) {
+    (void)state;
+    static const uint8_t fixed_counter[] = {0x11, 0, 0, 0, 0, 0, 0, 0, 0};
+    static const uint8_t bytes_counter[] = {0x12, 0};
+    static const uint8_t varint_author[] = {0x08, 0};
+    static const uint8_t varint_change[] = {0x18, 0};
+    static const uint8_t group_change[] = {0x1b, 0x1c};
+    pln_bytes out = {0};
+    assert_int_equal(recode_event(fixed_counter, sizeof(fixed_counter), &out), POLLEN_EPROTO);
+    assert_int_equal(recode_event(bytes_counter, sizeof(bytes_counter), &out), POLLEN_EPROTO);
+    assert_int_equal(recode_event(varint_author, sizeof(varint_author), &out), POLLEN_EPROTO);
+    assert_int_equal(recode_event(varint_change, sizeof(varint_change), &out), POLLEN_EPROTO);
+    assert_int_equal(recode_event(group_change, sizeof(group_change), &out), POLLEN_EPROTO);
+}
+
 /* ---- Batches --------------------------------------------------------------------------------- */
 
 static void events_of_a_batch_are_limited(void **state) {
@@ -482,6 +497,7 @@ int main(void) {
         cmocka_unit_test(an_author_that_is_no_key_is_nobody),
         cmocka_unit_test(the_last_change_on_the_wire_counts),
         cmocka_unit_test(the_same_change_twice_is_merged),
+        cmocka_unit_test(a_known_field_of_another_wire_type_is_refused),
         cmocka_unit_test(events_of_a_batch_are_limited),
         cmocka_unit_test(an_event_adds_its_overhead_to_a_batch),
         cmocka_unit_test(a_clock_is_sorted_and_its_last_entries_count),

@@ -99,13 +99,17 @@ POLLEN_MUST_USE pln_exit pln_cli_socket(pln_cli *cli);
 
 /* ---- Failing: `pln: <what failed>: <reason>`, one hint, with --json also pollen.error/1. ---- */
 
-/* hint may be NULL.  Returns code. */
+/* hint may be NULL; one that is a command of ours, "pln ...", is shown with the --dir and --socket
+ * that were given, so that it can be pasted as it is.  Returns code. */
 __attribute__((format(printf, 4, 5))) pln_exit pln_fail(const pln_cli *cli, pln_exit code,
                                                         const char *hint, const char *format, ...);
 
 /* The reason is pollen_last_error(), or the error's text.  Returns pln_exit_of(err). */
 __attribute__((format(printf, 4, 5))) pln_exit
 pln_fail_err(const pln_cli *cli, pollen_err err, const char *hint, const char *format, ...);
+
+/* A hint alone, after something that went well. */
+void pln_hint(const pln_cli *cli, const char *hint);
 
 /* A line of progress or advice on stderr. */
 __attribute__((format(printf, 1, 2))) void pln_note(const char *format, ...);

@@ -47,8 +47,7 @@ static pln_exit run(pln_cli *cli) {
     json_decref(object);
     pln_client_close(client);
     if (code == PLN_EXIT_OK && !wait_for_lock(cli, deadline)) {
-        char hint[PLN_HOME_HINT_BYTES];
-        return pln_fail(cli, PLN_EXIT_TIMEOUT, pln_home_hint(cli, "logs", hint),
+        return pln_fail(cli, PLN_EXIT_TIMEOUT, "pln logs",
                         "down: the daemon was told to stop and still runs");
     }
     return code;

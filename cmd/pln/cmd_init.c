@@ -29,7 +29,6 @@ static void print_cluster(const pln_cli *cli, const pollen_credentials *credenti
 
 /* With the directory locked. */
 static pln_exit init_locked(pln_cli *cli) {
-    char hint[PLN_HOME_HINT_BYTES];
     pollen_credentials *credentials = NULL;
     pln_exit code = pln_home_load(cli, true, &credentials);
     if (code != PLN_EXIT_OK) {
@@ -37,14 +36,14 @@ static pln_exit init_locked(pln_cli *cli) {
     }
     pollen_key root;
     if (pollen_credentials_enrolled(credentials)) {
-        code = pln_fail(cli, PLN_EXIT_FAIL, pln_home_hint(cli, "up", hint),
-                        "init: %s is a member of a cluster already", cli->dir);
+        code = pln_fail(cli, PLN_EXIT_FAIL, "pln up", "init: %s is a member of a cluster already",
+                        cli->dir);
     } else {
         code = pln_home_create_cluster(cli, credentials, &root);
     }
     if (code == PLN_EXIT_OK) {
         print_cluster(cli, credentials, &root);
-        pln_note("hint: %s", pln_home_hint(cli, "up", hint));
+        pln_hint(cli, "pln up");
     }
     pollen_credentials_destroy(credentials);
     return code;

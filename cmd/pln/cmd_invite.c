@@ -76,11 +76,10 @@ static pln_exit from_config(const pln_cli *cli, pln_bootstraps *list) {
 }
 
 static pln_exit from_daemon(pln_cli *cli, const pollen_key *own, pln_bootstraps *list) {
-    char hint[PLN_HOME_HINT_BYTES];
     json_t *info = NULL;
     if (!pln_client_is_up(cli)) {
         return pln_fail(
-            cli, PLN_EXIT_UNREACHABLE, pln_home_hint(cli, "up --detach", hint),
+            cli, PLN_EXIT_UNREACHABLE, "pln up --detach",
             "invite: this node does not run, and neither --bootstrap nor config.yaml says "
             "where to redeem the invite");
     }
@@ -100,7 +99,7 @@ static pln_exit from_daemon(pln_cli *cli, const pollen_key *own, pln_bootstraps 
     const bool ok = count > 0 && pln_bootstraps_add(list, own, addrs, count) == POLLEN_OK;
     json_decref(info);
     return ok ? PLN_EXIT_OK
-              : pln_fail(cli, PLN_EXIT_FAIL, pln_home_hint(cli, "up --ips ADDRESS", hint),
+              : pln_fail(cli, PLN_EXIT_FAIL, "pln up --ips ADDRESS",
                          "invite: this node has no address that others could reach");
 }
 
@@ -190,7 +189,6 @@ static pln_exit issue(pln_cli *cli, const pollen_credentials *credentials,
 }
 
 static pln_exit with_credentials(pln_cli *cli, const pollen_credentials *credentials) {
-    char hint[PLN_HOME_HINT_BYTES];
     pollen_invite_options options;
     pollen_key subject;
     pln_bootstraps list = {0};
@@ -201,8 +199,7 @@ static pln_exit with_credentials(pln_cli *cli, const pollen_credentials *credent
         return code;
     }
     if (!pollen_credentials_enrolled(credentials)) {
-        return pln_fail(cli, PLN_EXIT_FAIL, pln_home_hint(cli, "init", hint),
-                        "invite: this node belongs to no cluster");
+        return pln_fail(cli, PLN_EXIT_FAIL, "pln init", "invite: this node belongs to no cluster");
     }
     if (!pollen_credentials_is_admin(credentials)) {
         return pln_fail(cli, PLN_EXIT_PERM, NULL,

@@ -26,10 +26,9 @@ static const pln_opt opts[] = {
 
 /* A daemon that runs takes the new membership up; there need not be one. */
 static pln_exit tell_daemon(pln_cli *cli) {
-    char hint[PLN_HOME_HINT_BYTES];
     json_t *object = NULL;
     if (!pln_client_is_up(cli)) {
-        pln_note("hint: %s", pln_home_hint(cli, "up --detach", hint));
+        pln_hint(cli, "pln up --detach");
         return PLN_EXIT_OK;
     }
     const pln_exit code = pln_client_ask(cli, &(pln_request){.verb = PLN_REQUEST_RELOAD}, &object);

@@ -138,9 +138,8 @@ static pln_exit show_file(pln_cli *cli, int64_t lines) {
     ino = 0;
     append_file(&t, path, &ino, &end);
     if (t.bytes == NULL) {
-        char hint[PLN_HOME_HINT_BYTES];
-        return pln_fail(cli, PLN_EXIT_NOTFOUND, pln_home_hint(cli, "up --detach", hint),
-                        "logs: %s: no node ran here yet", path);
+        return pln_fail(cli, PLN_EXIT_NOTFOUND, "pln up --detach", "logs: %s: no node ran here yet",
+                        path);
     }
     print_tail(&t, lines);
     free(t.bytes);

@@ -123,10 +123,9 @@ static pollen_err use_credentials(pln_daemon *daemon, const pollen_credentials *
     return err;
 }
 
-pollen_err pln_daemon_reload(pln_daemon *daemon, char *why) {
+static pollen_err reload_locked(pln_daemon *daemon) {
     pollen_credentials *credentials = NULL;
     pln_config config = {0};
-    pln_last_error_clear();
     pollen_err err = pln_statedir_load_config(daemon->dir, &config);
     if (err == POLLEN_OK) {
         err = pollen_credentials_load(daemon->dir, &credentials);
@@ -134,6 +133,16 @@ pollen_err pln_daemon_reload(pln_daemon *daemon, char *why) {
     if (err == POLLEN_OK) {
         err = use_credentials(daemon, credentials, &config);
     }
+    pollen_credentials_destroy(credentials);
+    pln_config_fini(&config);
+    return err;
+}
+
+pollen_err pln_daemon_reload(pln_daemon *daemon, char *why) {
+    pln_last_error_clear();
+    pthread_mutex_lock(&daemon->reload_lock);
+    const pollen_err err = atomic_load(&daemon->stopping) ? POLLEN_ECLOSED : reload_locked(daemon);
+    pthread_mutex_unlock(&daemon->reload_lock);
     if (err == POLLEN_OK) {
         wake_keeper(daemon);
     } else {
@@ -141,8 +150,6 @@ pollen_err pln_daemon_reload(pln_daemon *daemon, char *why) {
         snprintf(why, PLN_DAEMON_WHY_BYTES, "%s",
                  detail[0] != '\0' ? detail : pollen_strerror(err));
     }
-    pollen_credentials_destroy(credentials);
-    pln_config_fini(&config);
     return err;
 }
 
@@ -150,9 +157,8 @@ pollen_err pln_daemon_reload(pln_daemon *daemon, char *why) {
  * */
 
 static pln_exit fail_listen(const pln_daemon *daemon, pln_cli *cli, pollen_err err) {
-    char hint[PLN_HOME_HINT_BYTES];
     if (err == POLLEN_EADDRINUSE) {
-        return pln_fail(cli, PLN_EXIT_FAIL, pln_home_hint(cli, "up --port 0", hint),
+        return pln_fail(cli, PLN_EXIT_FAIL, "pln up --port 0",
                         "up: UDP port %u is in use by another program",
                         (unsigned)daemon->options.port);
     }
@@ -199,8 +205,7 @@ static pln_exit start_control(pln_daemon *daemon, pln_cli *cli) {
     if (err == POLLEN_OK) {
         return PLN_EXIT_OK;
     }
-    char hint[PLN_HOME_HINT_BYTES];
-    const char *advice = err == POLLEN_EBUSY    ? pln_home_hint(cli, "down", hint)
+    const char *advice = err == POLLEN_EBUSY    ? "pln down"
                          : err == POLLEN_EINVAL ? "name a shorter path with --socket PATH"
                                                 : NULL;
     return pln_fail_err(cli, err, advice, "up: control socket");
@@ -230,6 +235,7 @@ static void init_locks(pln_daemon *daemon) {
     pthread_cond_init(&daemon->keeper_wake, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&daemon->keeper_lock, NULL);
+    pthread_mutex_init(&daemon->reload_lock, NULL);
     pthread_rwlock_init(&daemon->mesh_lock, NULL);
     pln_streams_init(&daemon->streams);
 }
@@ -237,6 +243,7 @@ static void init_locks(pln_daemon *daemon) {
 static void fini_locks(pln_daemon *daemon) {
     pln_streams_fini(&daemon->streams);
     pthread_rwlock_destroy(&daemon->mesh_lock);
+    pthread_mutex_destroy(&daemon->reload_lock);
     pthread_mutex_destroy(&daemon->keeper_lock);
     pthread_cond_destroy(&daemon->keeper_wake);
 }
@@ -254,7 +261,9 @@ static void join_threads(pln_daemon *daemon) {
 
 void pln_daemon_stop(pln_daemon *daemon) {
     atomic_store(&daemon->stopping, true);
+    pthread_mutex_lock(&daemon->reload_lock);
     destroy_mesh(daemon);
+    pthread_mutex_unlock(&daemon->reload_lock);
     join_threads(daemon);
     /* Last, as its end tells `pln down` that the rest is done; the lock only after it, so that no
      * other daemon comes while the socket is still ours. */

@@ -42,10 +42,11 @@ typedef struct pln_daemon {
     int stop_fd; /* Readable once the daemon is to end. */
     atomic_bool stopping;
 
-    pthread_rwlock_t mesh_lock; /* Taken first; no other lock is held while it is waited for. */
+    pthread_rwlock_t mesh_lock; /* After reload_lock, before every other. */
     pollen_mesh *mesh;          /* guarded by mesh_lock; NULL while there is none */
     atomic_bool mesh_closing;   /* Whoever stays long inside is to leave. */
 
+    pthread_mutex_t reload_lock; /* One reload at a time, and none beside the end. */
     pthread_mutex_t keeper_lock;
     pthread_cond_t keeper_wake; /* On the monotonic clock. */
     bool keeper_reload;         /* guarded by keeper_lock */

@@ -7,22 +7,52 @@
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <pollen/admission.h>
 
 #include "pln/cli.h"
 #include "pln/out.h"
 
-enum { MESSAGE_BYTES = 1024 };
+enum { MESSAGE_BYTES = 2048 };
+
+/* " --dir 'D'"; nothing when the option was not given. */
+static void append_option(const pln_cli *cli, const char *name, char *text, size_t cap) {
+    const char *value = pln_cli_text(cli, name);
+    const size_t used = strlen(text);
+    if (value != NULL && used < cap) {
+        const char *quote = strpbrk(value, " \t\n\"\\$&;|<>()*?#`") != NULL ? "'" : "";
+        snprintf(text + used, cap - used, " --%s %s%s%s", name, quote, value, quote);
+    }
+}
+
+/* Into text[MESSAGE_BYTES]; returns text, or the hint itself where nothing is to be added. */
+static const char *complete_hint(const pln_cli *cli, const char *hint, char *text) {
+    if (hint == NULL || strncmp(hint, "pln ", 4) != 0 || strncmp(hint, "pln help", 8) == 0) {
+        return hint;
+    }
+    snprintf(text, MESSAGE_BYTES, "pln");
+    append_option(cli, "dir", text, MESSAGE_BYTES);
+    append_option(cli, "socket", text, MESSAGE_BYTES);
+    const size_t used = strlen(text);
+    snprintf(text + used, MESSAGE_BYTES - used, "%s", hint + 3);
+    return text;
+}
+
+void pln_hint(const pln_cli *cli, const char *hint) {
+    char text[MESSAGE_BYTES];
+    fprintf(stderr, "hint: %s\n", complete_hint(cli, hint, text));
+}
 
 static pln_exit report(const pln_cli *cli, pln_exit code, const char *hint, const char *message) {
+    char text[MESSAGE_BYTES];
+    hint = complete_hint(cli, hint, text);
     fflush(stdout);
     fprintf(stderr, "pln: %s\n", message);
     if (hint != NULL) {
         fprintf(stderr, "hint: %s\n", hint);
     }
     if (cli->json) {
-        /* The hint is null, never missing: unknown and none are told apart by neither. */
         pln_out_json(json_pack("{s:s, s:s, s:s, s:s?}", "schema", "pollen.error/1", "code",
                                pln_exit_name(code), "message", message, "hint", hint));
     }

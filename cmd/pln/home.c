@@ -7,25 +7,18 @@
 #include "run/files.h"
 #include "run/statedir.h"
 
-char *pln_home_hint(const pln_cli *cli, const char *command, char *hint) {
-    const char *dir = pln_cli_text(cli, "dir");
-    const char *socket = pln_cli_text(cli, "socket");
-    snprintf(hint, PLN_HOME_HINT_BYTES, "pln%s%.200s%s%.200s %s", dir != NULL ? " --dir " : "",
-             dir != NULL ? dir : "", socket != NULL ? " --socket " : "",
-             socket != NULL ? socket : "", command);
-    return hint;
-}
+enum { HINT_BYTES = 512 };
 
 /* A command of the reader's that heals the common causes; NULL where there is none. */
-static const char *load_hint(const pln_cli *cli, pollen_err err, char *hint) {
+static const char *load_hint(const pln_cli *cli, pollen_err err, char hint[HINT_BYTES]) {
     if (err == POLLEN_EMODE) {
-        snprintf(hint, PLN_HOME_HINT_BYTES,
+        snprintf(hint, HINT_BYTES,
                  "chmod -R u=rwX,g=,o= '%.300s'   (if the files are yours and untouched)",
                  cli->dir);
         return hint;
     }
     if (err == POLLEN_ENOENT) {
-        return pln_home_hint(cli, "init", hint);
+        return "pln init";
     }
     return NULL;
 }
@@ -57,7 +50,7 @@ pln_exit pln_home_load(pln_cli *cli, bool create, pollen_credentials **ret_crede
     if (err == POLLEN_ENOENT && create) {
         return create_key(cli, ret_credentials);
     }
-    char hint[PLN_HOME_HINT_BYTES];
+    char hint[HINT_BYTES];
     return pln_fail_err(cli, err, load_hint(cli, err, hint), "loading the node of %s", cli->dir);
 }
 
@@ -86,7 +79,5 @@ pln_exit pln_home_lock(pln_cli *cli, int *ret_fd) {
     if (err == POLLEN_OK) {
         return PLN_EXIT_OK;
     }
-    char hint[PLN_HOME_HINT_BYTES];
-    return pln_fail_err(cli, err, err == POLLEN_EBUSY ? pln_home_hint(cli, "down", hint) : NULL,
-                        "locking %s", cli->dir);
+    return pln_fail_err(cli, err, err == POLLEN_EBUSY ? "pln down" : NULL, "locking %s", cli->dir);
 }

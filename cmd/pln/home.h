@@ -24,9 +24,4 @@ POLLEN_MUST_USE pln_exit pln_home_create_cluster(pln_cli *cli, pollen_credential
  * pln_statedir_unlock(*ret_fd). */
 POLLEN_MUST_USE pln_exit pln_home_lock(pln_cli *cli, int *ret_fd);
 
-/* An option of a command that would fit the present one, with the directory that was given:
- * "pln --dir D up".  Into hint[PLN_HOME_HINT_BYTES], returns hint. */
-enum { PLN_HOME_HINT_BYTES = 512 };
-char *pln_home_hint(const pln_cli *cli, const char *command, char *hint);
-
 #endif

@@ -87,7 +87,6 @@ static pollen_err read_token(const pln_bytes *bytes, const pollen_key *key, pln_
 
 static pln_exit fail_token(pln_cli *cli, const pln_join *join, pollen_err err) {
     const pln_exit code = pln_exit_of(err);
-    char hint[PLN_HOME_HINT_BYTES];
     char hex[POLLEN_KEY_HEX_BYTES];
     if (err == POLLEN_EEXPIRED) {
         return pln_fail(cli, code, "on an admin of the cluster: pln invite",
@@ -99,7 +98,7 @@ static pln_exit fail_token(pln_cli *cli, const pln_join *join, pollen_err err) {
         snprintf(command, sizeof command, "on an admin of the cluster: pln invite %s",
                  pollen_key_hex(&key, hex));
         /* A node without a key has no id yet that an invite could be issued for. */
-        return pln_fail(cli, code, join->is_new_node ? pln_home_hint(cli, "id", hint) : command,
+        return pln_fail(cli, code, join->is_new_node ? "pln id" : command,
                         "join: the token was issued for another node");
     }
     return pln_fail(cli, code, "paste the whole token, as `pln invite` printed it",
@@ -153,8 +152,7 @@ static pln_exit check_cluster(pln_cli *cli, pln_join *join) {
         join->leaves_cluster = true;
         return PLN_EXIT_OK;
     }
-    char hint[PLN_HOME_HINT_BYTES];
-    return pln_fail(cli, PLN_EXIT_PERM, pln_home_hint(cli, "join --force TOKEN", hint),
+    return pln_fail(cli, PLN_EXIT_PERM, "pln join --force TOKEN",
                     "join: this node is a member of another cluster already, which it would leave "
                     "(its files would be kept aside)");
 }

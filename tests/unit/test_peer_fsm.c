@@ -265,6 +265,40 @@ static void test_a_tree_filled_in_order_stays_shallow(void **state) {
     assert_ptr_equal(pln_tree_first(&tree), &items[1].node);
 }
 
+/* The invariants that bound the depth; returns the level. */
+static unsigned check_balance(const pln_tree_node *node) {
+    if (node == NULL) {
+        return 0;
+    }
+    unsigned left = check_balance(node->left);
+    unsigned right = check_balance(node->right);
+    unsigned far_right = node->right == NULL ? 0 : check_balance(node->right->right);
+    assert_int_equal(left, node->level - 1);
+    assert_true(right == node->level || right == node->level - 1);
+    assert_true(far_right < node->level);
+    assert_true(node->level == 1 || node->right != NULL);
+    return node->level;
+}
+
+static void test_a_tree_stays_balanced_whatever_leaves_it(void **state) {
+    (void)state;
+    enum { COUNT = 211, STRIDE = 97 }; /* Both prime: every order of leaving is a permutation. */
+    static item items[COUNT];
+    for (int first = 0; first < COUNT; first += 13) {
+        pln_tree tree;
+        pln_tree_init(&tree, compare_items);
+        for (int i = 0; i < COUNT; i++) {
+            items[i].value = i;
+            pln_tree_insert(&tree, &items[i].node);
+        }
+        for (int i = 0; i < COUNT; i++) {
+            pln_tree_remove(&tree, &items[(first + i * STRIDE) % COUNT].node);
+            check_balance(tree.root);
+            assert_int_equal(pln_tree_count(&tree), COUNT - 1 - i);
+        }
+    }
+}
+
 static void test_a_tree_finds_what_is_in_it_and_nothing_else(void **state) {
     (void)state;
     item items[] = {{.value = 2}, {.value = 4}, {.value = 6}};
@@ -301,6 +335,7 @@ int main(void) {
         cmocka_unit_test(test_a_burst_is_followed_by_the_rate_to_the_nanosecond),
         cmocka_unit_test(test_a_quarter_is_kept_for_the_favoured),
         cmocka_unit_test(test_a_tree_filled_in_order_stays_shallow),
+        cmocka_unit_test(test_a_tree_stays_balanced_whatever_leaves_it),
         cmocka_unit_test(test_a_tree_finds_what_is_in_it_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -435,6 +435,30 @@ static void test_a_permanent_peer_keeps_its_configured_addresses(void **state) {
     assert_int_equal(rig_peer(&rig, 1).addr_count, 1); /* The same address once. */
 }
 
+static void test_configured_addresses_stay_when_there_are_too_many(void **state) {
+    (void)state;
+    pollen_addr addrs[POLLEN_PEER_ADDRS_MAX];
+    for (int permanent = 1; permanent >= 0; permanent--) {
+        for (size_t i = 0; i < POLLEN_PEER_ADDRS_MAX; i++) {
+            addrs[i] = rig_addr(permanent != 0 ? ADDR_A : ADDR_B);
+            addrs[i].port = (uint16_t)(1 + i);
+        }
+        const pollen_peer_input input = {.kind = POLLEN_PEER_INPUT_DISCOVER,
+                                         .peer = rig_key(1),
+                                         .addrs = addrs,
+                                         .addr_count = permanent != 0 ? POLLEN_PEER_ADDRS_MAX - 1
+                                                                      : POLLEN_PEER_ADDRS_MAX,
+                                         .permanent = permanent != 0};
+        assert_int_equal(rig_step(&rig, 0, &input), POLLEN_OK);
+    }
+    pollen_peer peer = rig_peer(&rig, 1);
+    assert_int_equal(peer.addr_count, POLLEN_PEER_ADDRS_MAX);
+    pollen_addr last_configured = rig_addr(ADDR_A);
+    last_configured.port = POLLEN_PEER_ADDRS_MAX - 1;
+    assert_true(pollen_addr_equal(&peer.addrs[POLLEN_PEER_ADDRS_MAX - 2], &last_configured));
+    assert_true(pollen_addr_equal(&peer.addrs[POLLEN_PEER_ADDRS_MAX - 1], &addrs[0]));
+}
+
 /* A node that starts before its relay has to find it soon after the relay is there. */
 static void test_a_relay_that_starts_later_is_found_within_a_minute(void **state) {
     (void)state;
@@ -629,6 +653,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_permanent_peer_is_never_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_permanent_peer_keeps_its_configured_addresses, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_configured_addresses_stay_when_there_are_too_many,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_relay_that_starts_later_is_found_within_a_minute,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(

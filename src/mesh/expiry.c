@@ -10,6 +10,8 @@
  */
 #include "mesh/core.h"
 
+#include "base/key.h"
+
 /* Replacements are spread over this share of the age, or this time after a renewal, so that a
  * cluster that came up together does not handshake together. */
 enum { AGE_JITTER_PARTS = 10 };
@@ -54,9 +56,15 @@ void pln_expiry_start(pln_mesh *mesh, pln_session *session, pln_now now) {
     set_next(mesh, session, now);
 }
 
+/* A node of the reference with the smaller key refuses a second session, and closes the first one
+ * itself when it is old or its certificate has run out. */
+static bool takes_another(const pln_mesh *mesh, const pln_session *session) {
+    return session->speaks_2 || pln_key_compare(&mesh->creds.key, &session->peer->key) < 0;
+}
+
 static void rotate(pln_mesh *mesh, pln_session *session, pln_now now) {
     session->rotate_at = pln_ts_add(now.mono, ROTATE_RETRY);
-    if (session->peer->primary == session && !mesh->is_shut) {
+    if (session->peer->primary == session && !mesh->is_shut && takes_another(mesh, session)) {
         (void)pln_dial_rotate(mesh, session,
                               now); /* Tried again when it does not come to anything. */
     }

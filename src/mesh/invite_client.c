@@ -20,7 +20,7 @@
 
 #define ANSWER_TIMEOUT PLN_S(4)
 
-/* A peer that was reached and did not answer may have answered in vain; asking again is harmless. */
+/* A peer that was reached may have answered in vain; asking it again is harmless. */
 enum { TRIES_MAX = 3 };
 
 /* Of one invite: 64 peers of 16 addresses would be more than any race gets through. */

@@ -45,7 +45,8 @@ static bool is_lost(mp_node *from, const mp_node *to, size_t size) {
     return world->filter != NULL && !world->filter(world->filter_ctx, from, to, size);
 }
 
-/* One delay for all, so that the list is in the order of arrival by itself, unless the delay shrank. */
+/* One delay for all, so that the list is in the order of arrival by itself, unless the delay
+ * shrank. */
 static void put_on_wire(mp_node *from, const pln_transmit *transmit, const uint8_t *data,
                         size_t size) {
     mp_world *world = from->world;
@@ -57,7 +58,7 @@ static void put_on_wire(mp_node *from, const pln_transmit *transmit, const uint8
     assert_non_null(packet);
     *packet = (mp_packet){
         .at = world->now.mono + world->delay,
-        .from = transmit->local.port != 0 ? transmit->local : from->addr,
+        .from = transmit->local.port != 0 && !from->has_moved ? transmit->local : from->addr,
         .to = transmit->path.remote,
         .ecn = transmit->ecn,
         .size = size,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A few meshes in memory, on a virtual clock over a tiny virtual wire: one delay, a share of loss, and
- * addresses that nobody has.  Every event is recorded, so that a test counts and looks for them.
+ * A few meshes in memory, on a virtual clock over a tiny virtual wire: one delay, a share of loss,
+ * and addresses that nobody has.  Every event is recorded, so that a test counts and looks for
+ * them.
  *
  * Lifetime: a world owns its nodes; what mp_* returns is borrowed until the next mp_* call.
  */
@@ -28,6 +29,7 @@ typedef struct mp_node {
     pln_credentials creds; /* What it starts with. */
     pln_mesh_config config;
     pollen_addr addr;
+    bool has_moved; /* Sends from addr, wherever it was addressed. */
     pln_rng_seeded rng_state;
     pln_mesh_event *events; /* All since the last mp_forget(), in order. */
     size_t event_count;
@@ -66,16 +68,16 @@ struct mp_world {
 mp_world *mp_create(uint64_t seed);
 void mp_destroy(mp_world *world);
 
-/* A member of the world's cluster; the first one is its root and signer.  Its key is the one with this
- * number, and numbers are in the order of the keys: node 0 has the smallest. */
+/* A member of the world's cluster; the first one is its root and signer.  Its key is the one with
+ * this number, and numbers are in the order of the keys: node 0 has the smallest. */
 mp_node *mp_add(mp_world *world);
 /* The same, but not started: for tests that change creds or config first. */
 mp_node *mp_prepare(mp_world *world);
 void mp_start(mp_node *node);
 void mp_kill(mp_node *node); /* Without a word. */
 
-/* Starts a prepared node as a bare endpoint with its key and certificate, which accepts whoever comes.
- * on_raw hears of everything; datagrams are freed after it. */
+/* Starts a prepared node as a bare endpoint with its key and certificate, which accepts whoever
+ * comes. on_raw hears of everything; datagrams are freed after it. */
 void mp_start_raw(mp_node *node, bool only_mesh_1,
                   void (*on_raw)(mp_node *node, const pln_quic_event *event));
 pln_conn_id mp_raw_dial(mp_node *node, const mp_node *to, bool invite);

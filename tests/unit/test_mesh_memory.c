@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The n-th allocation fails, for every n of a scenario: every op still ends once, events still come in
- * pairs, the next attempt succeeds, and nothing is left behind. */
+/* The n-th allocation fails, for every n of a scenario: every op still ends once, events still
+ * come in pairs, the next attempt succeeds, and nothing is left behind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -97,6 +97,86 @@ static void send_without_a_session_is_enotconn(void **state) {
     assert_int_equal(mp_send(a, b, "x"), POLLEN_ENOTCONN);
 }
 
+static pollen_err send_bytes(const mp_node *from, const mp_node *to, size_t size) {
+    pln_chunk *chunk = pln_chunk_create(size);
+    assert_non_null(chunk);
+    uint8_t body[2048] = {0};
+    size_t overhead = pln_envelope_overhead(POLLEN_ENVELOPE_PAYLOAD, size - 4);
+    assert_true(overhead <= 4);
+    chunk->end = pln_envelope_encode(POLLEN_ENVELOPE_PAYLOAD, body, size - overhead, chunk->data);
+    assert_int_equal(chunk->end, size);
+    pollen_err err = pln_mesh_send(from->mesh, mp_key(to), chunk, from->world->now);
+    if (err != POLLEN_OK) {
+        pln_chunk_destroy(chunk);
+    }
+    return err;
+}
+
+static void the_largest_envelope_arrives_and_no_larger_is_taken(void **state) {
+    mp_world *world = *state;
+    mp_node *a = mp_add(world);
+    mp_node *b = mp_add(world);
+    mp_join(a, b);
+    pln_session_info info;
+    size_t before = 0;
+    for (size_t i = 0; i < 20; i++) { /* While the path MTU is being found out. */
+        assert_int_equal(pln_mesh_session_info(a->mesh, mp_key(b), &info), POLLEN_OK);
+        assert_true(info.envelope_max >= before);
+        before = info.envelope_max;
+        assert_int_equal(send_bytes(a, b, info.envelope_max), POLLEN_OK);
+        assert_int_equal(send_bytes(a, b, info.envelope_max + 1), POLLEN_EMSGSIZE);
+        mp_run(world, PLN_MS(500));
+        assert_int_equal(mp_count(b, PLN_MESH_PACKET), i + 1);
+    }
+    assert_true(before > 1300);
+}
+
+static void a_silent_peer_costs_its_own_queue_alone(void **state) {
+    mp_world *world = *state;
+    mp_node *a = mp_add(world);
+    mp_node *b = mp_add(world);
+    mp_node *c = mp_add(world);
+    mp_join(a, b);
+    mp_join(a, c);
+    mp_kill(b);
+    pollen_err err = POLLEN_OK;
+    size_t taken = 0;
+    for (int i = 0; i < 2000 && err == POLLEN_OK; i++) {
+        err = send_bytes(a, b, 1000);
+        taken += err == POLLEN_OK;
+        if (i % 50 == 0) {
+            mp_run(world, PLN_MS(1));
+        }
+    }
+    assert_int_equal(err, POLLEN_EAGAIN);
+    assert_true(taken >= PLN_DATAGRAM_SENDQ_MAX);
+    assert_int_equal(mp_send(a, c, "x"), POLLEN_OK);
+    mp_run(world, PLN_MS(30));
+    assert_int_equal(mp_count(c, PLN_MESH_PACKET), 1);
+}
+
+static void a_peer_that_moves_keeps_its_session(void **state) {
+    mp_world *world = *state;
+    mp_node *a = mp_add(world);
+    mp_node *b = mp_add(world);
+    mp_join(a, b);
+    a->addr.port = 4242; /* As when a NAT forgets. */
+    a->has_moved = true;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(mp_send(a, b, "here"), POLLEN_OK);
+        mp_run(world, PLN_S(1));
+    }
+    assert_int_equal(mp_count(b, PLN_MESH_PACKET), 5);
+    assert_int_equal(mp_count(b, PLN_MESH_PATH), 1);
+    const pln_mesh_event *path = mp_find(b, PLN_MESH_PATH, 0);
+    assert_int_equal(path->addr.port, 4242);
+    assert_int_equal(path->generation, mp_find(b, PLN_MESH_CONNECTED, 0)->generation);
+    pln_session_info info;
+    assert_int_equal(pln_mesh_session_info(b->mesh, mp_key(a), &info), POLLEN_OK);
+    assert_int_equal(info.conn.path.remote.port, 4242);
+    assert_int_equal(mp_count(b, PLN_MESH_DISCONNECTED), 0);
+}
+
 /* ---- Refusing -------------------------------------------------------------------------------- */
 
 /* The connect fails with err and reason; nobody saw a session. */
@@ -605,6 +685,9 @@ int main(void) {
         TEST(second_connect_is_done_at_once),
         TEST(a_packet_arrives_whole_with_its_sender),
         TEST(send_without_a_session_is_enotconn),
+        TEST(the_largest_envelope_arrives_and_no_larger_is_taken),
+        TEST(a_silent_peer_costs_its_own_queue_alone),
+        TEST(a_peer_that_moves_keeps_its_session),
         TEST(dialler_refuses_a_foreign_certificate),
         TEST(dialler_refuses_an_expired_certificate),
         TEST(dialler_refuses_a_revoked_peer),

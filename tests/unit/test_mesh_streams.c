@@ -129,8 +129,8 @@ static void each_direction_closes_on_its_own(void **state) {
     assert_null(pln_mesh_stream_recv(p->a->mesh, stream, &fin));
 }
 
-/* Port, bytes and end in one packet, and the answer at once: all is read although the connection is done
- * with the stream before the owner asks. */
+/* Port, bytes and end in one packet, and the answer at once: all is read although the connection
+ * is done with the stream before the owner asks. */
 static void what_came_with_the_port_is_not_lost_with_the_stream(void **state) {
     pair *p = *state;
     mp_join(p->a, p->b);
@@ -324,7 +324,8 @@ static void a_port_is_due_in_five_seconds(void **state) {
     opener o;
     start_opener(p, &o);
     open_raw(p, &o, "\1", 1, false);
-    /* It opens after the one-way delay and is reset five seconds later, which is seen after another. */
+    /* It opens after the one-way delay and is reset five seconds later, which is seen after
+     * another. */
     mp_run(p->world, PLN_MS(10) + PLN_S(5) + PLN_MS(10) - 1);
     assert_false(o.is_reset);
     mp_run(p->world, PLN_MS(1)); /* Packets are paced. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several sessions with one peer: simultaneous opens, races, restarts, and the reference's habits. */
+/* Several sessions with one peer: simultaneous opens, races, restarts, and the reference's
+ * habits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,8 +64,8 @@ typedef struct opening {
     bool a_done, b_done;
 } opening;
 
-/* a dials at 0, b `quarters` of a round trip later (or earlier).  Whoever has a session already does
- * not dial. */
+/* a dials at 0, b `quarters` of a round trip later (or earlier).  Whoever has a session already
+ * does not dial. */
 static opening open_both(mp_node *a, mp_node *b, int quarters) {
     mp_node *first = quarters >= 0 ? a : b;
     mp_node *second = quarters >= 0 ? b : a;
@@ -306,8 +307,8 @@ static void a_stream_outlives_the_tie_break_of_its_session(void **state) {
 
 /* ---- The reference --------------------------------------------------------------------------- */
 
-/* Its rule: the node with the smaller key keeps the session it has, the other takes the new one; what
- * loses is closed at once. */
+/* Its rule: the node with the smaller key keeps the session it has, the other takes the new one;
+ * what loses is closed at once. */
 typedef struct reference {
     pln_conn_id registered;
     size_t packets;

@@ -11,14 +11,17 @@
 #include "pln/home.h"
 #include "pln/out.h"
 #include "pln/stopper.h"
+#include "run/clock.h"
 #include "run/control.h"
 
 /* A status of ten thousand peers is some 5 MB. */
 enum { ANSWER_BYTES_MAX = 64 * 1024 * 1024 };
 enum { ANSWER_BYTES_FIRST = 4096 };
+enum { ASK_TIMEOUT_MS = 10000 }; /* For what a daemon answers at once. */
 
 struct pln_client {
     int fd;
+    pln_ts deadline; /* Of the next line. */
     char *bytes;
     size_t used;
     size_t cap;
@@ -70,7 +73,8 @@ pln_exit pln_client_open(pln_cli *cli, const pln_request *request, pln_client **
         close(fd);
         return pln_fail(cli, PLN_EXIT_FAIL, NULL, "%s: the daemon hung up", cli->verb->name);
     }
-    *client = (pln_client){.fd = fd, .bytes = bytes, .cap = ANSWER_BYTES_FIRST};
+    *client =
+        (pln_client){.fd = fd, .bytes = bytes, .cap = ANSWER_BYTES_FIRST, .deadline = PLN_TS_NEVER};
     *ret_client = client;
     return PLN_EXIT_OK;
 }
@@ -88,8 +92,9 @@ static bool grow(pln_client *client) {
     return true;
 }
 
-/* The size of the next line with its newline, 0 at the end, -1 when the answer is too long, -2 when
- * a signal came. */
+/* The size of the next line with its newline, 0 at the end, or one of these. */
+enum { LINE_TOO_LONG = -1, LINE_STOPPED = -2, LINE_LATE = -3 };
+
 static ssize_t next_line(pln_client *client) {
     size_t seen = 0;
     for (;;) {
@@ -99,13 +104,16 @@ static ssize_t next_line(pln_client *client) {
         }
         seen = client->used;
         if (!grow(client)) {
-            return -1;
+            return LINE_TOO_LONG;
         }
         struct pollfd fds[] = {{.fd = client->fd, .events = POLLIN},
                                {.fd = pln_stopper_fd(), .events = POLLIN}};
-        (void)poll(fds, 2, -1);
+        const int left_ms = pln_clock_ms_until(client->deadline, pln_clock_mono());
+        if (poll(fds, 2, left_ms) == 0) {
+            return LINE_LATE;
+        }
         if (pln_stopper_fired()) {
-            return -2;
+            return LINE_STOPPED;
         }
         const ssize_t got = recv(client->fd, client->bytes + client->used,
                                  client->cap - client->used, MSG_DONTWAIT);
@@ -131,8 +139,12 @@ static pln_exit take_error(const pln_cli *cli, json_t *object) {
 pln_exit pln_client_next(pln_cli *cli, pln_client *client, json_t **ret_object) {
     *ret_object = NULL;
     const ssize_t size = next_line(client);
-    if (size == -2) {
+    if (size == LINE_STOPPED) {
         return PLN_EXIT_INT;
+    }
+    if (size == LINE_LATE) {
+        return pln_fail(cli, PLN_EXIT_TIMEOUT, "pln logs", "%s: the daemon does not answer",
+                        cli->verb->name);
     }
     if (size == 0) {
         return PLN_EXIT_OK;
@@ -157,6 +169,7 @@ pln_exit pln_client_ask(pln_cli *cli, const pln_request *request, json_t **ret_o
     if (code != PLN_EXIT_OK) {
         return code;
     }
+    client->deadline = pln_clock_deadline(ASK_TIMEOUT_MS);
     code = pln_client_next(cli, client, ret_object);
     pln_client_close(client);
     if (code == PLN_EXIT_OK && *ret_object == NULL) {

@@ -27,7 +27,7 @@ POLLEN_MUST_USE pln_exit pln_client_open(pln_cli *cli, const pln_request *reques
  */
 POLLEN_MUST_USE pln_exit pln_client_next(pln_cli *cli, pln_client *client, json_t **ret_object);
 
-/* Open, the one line of the answer, close.  FAIL when there is none. */
+/* Open, the one line of the answer, close.  FAIL when there is none, TIMEOUT after ten seconds. */
 POLLEN_MUST_USE pln_exit pln_client_ask(pln_cli *cli, const pln_request *request,
                                         json_t **ret_object);
 

@@ -126,6 +126,15 @@ class Control(pln.TestCase):
         self.check(node.run("status"), 0)
 
 
+    def test_a_daemon_that_hangs_is_not_waited_for(self):
+        node = self.node()
+        path = os.path.join(self.root, "deaf.sock")
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.bind(path)
+            deaf.listen()
+            self.check_fails(node.run("--socket", path, "status"), 7, "does not answer", "logs")
+
+
 class Invite(pln.TestCase):
     def test_token_on_stdout_and_hint_on_stderr(self):
         node = self.node()

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A peer's certificate: whatever is read lies inside the input, and reading it again says the same. */
+/* A peer's certificate: whatever is read lies inside the input, and reading it again says the
+ * same. */
 #include <stdlib.h>
 #include <string.h>
 

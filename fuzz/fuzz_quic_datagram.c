@@ -2,8 +2,8 @@
 /*
  * Datagrams from strangers, and packets damaged on their way between two endpoints.
  *
- * The input is a list of steps: one byte that says what, then what it needs.  At the end time passes; nothing
- * half open may be left, and both endpoints must still be able to talk.
+ * The input is a list of steps: one byte that says what, then what it needs.  At the end time
+ * passes; nothing half open may be left, and both endpoints must still be able to talk.
  */
 #include <string.h>
 

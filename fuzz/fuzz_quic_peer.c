@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A peer that holds the right keys and sends whatever it likes: the input replaces the frames of its packets
- * before they are encrypted.
+ * A peer that holds the right keys and sends whatever it likes: the input replaces the frames of
+ * its packets before they are encrypted.
  *
  * The input is one byte of choices, then records of two length bytes and frames.
  */

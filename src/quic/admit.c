@@ -32,8 +32,8 @@ void pln_admit_destroy(pln_admit *admit) {
     pln_free(admit);
 }
 
-/* This source's bucket; a new source takes over the one that will be full first, which is the one that
- * forgets least. */
+/* This source's bucket; a new source takes over the one that will be full first, which is the one
+ * that forgets least. */
 static bucket *find(pln_admit *admit, const uint8_t prefix[16], pln_ts now) {
     bucket *set = admit->buckets[pln_hash(&admit->key, prefix, 16) % SETS];
     bucket *oldest = &set[0];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many handshakes a source may start: a token bucket per IPv4 address or IPv6 /64, kept in a table of
- * fixed size, so that sources cannot make it grow.  Who shares a cell with a flood shares its fate; the
- * cells are chosen by a keyed hash, so that nobody can aim.
+ * How many handshakes a source may start: a token bucket per IPv4 address or IPv6 /64, kept in a
+ * table of fixed size, so that sources cannot make it grow.  Who shares a cell with a flood shares
+ * its fate; the cells are chosen by a keyed hash, so that nobody can aim.
  */
 #ifndef PLN_QUIC_ADMIT_H
 #define PLN_QUIC_ADMIT_H
@@ -11,7 +11,8 @@
 #include "base/hash.h"
 #include "base/time.h"
 
-/* As WireGuard's 20 a second; the burst is larger, because nodes behind one NAT restart together. */
+/* As WireGuard's 20 a second; the burst is larger, because nodes behind one NAT restart
+ * together. */
 enum { PLN_ADMIT_PER_SECOND = 20, PLN_ADMIT_BURST = 40 };
 
 typedef struct pln_admit pln_admit;

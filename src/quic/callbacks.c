@@ -14,7 +14,7 @@ static int out_of_memory(quic_conn *conn) {
     return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
-/* ---- Handshake --------------------------------------------------------------------------------- */
+/* ---- Handshake ------------------------------------------------------------------------------- */
 
 static int on_crypto_data(ngtcp2_conn *ng, ngtcp2_encryption_level level, uint64_t offset,
                           const uint8_t *data, size_t size, void *user_data) {
@@ -51,7 +51,7 @@ static int on_path_challenge(ngtcp2_conn *ng, uint8_t *data, void *user_data) {
     return 0;
 }
 
-/* ---- Connection ids and resets ----------------------------------------------------------------- */
+/* ---- Connection ids and resets --------------------------------------------------------------- */
 
 static int on_new_cid(ngtcp2_conn *ng, ngtcp2_cid *cid, uint8_t *token, size_t size,
                       void *user_data) {
@@ -117,7 +117,7 @@ static int on_path_validation(ngtcp2_conn *ng, uint32_t flags, const ngtcp2_path
     return 0;
 }
 
-/* ---- Datagrams --------------------------------------------------------------------------------- */
+/* ---- Datagrams ------------------------------------------------------------------------------- */
 
 static int on_datagram(ngtcp2_conn *ng, uint32_t flags, const uint8_t *data, size_t size,
                        void *user_data) {
@@ -134,7 +134,7 @@ static int on_datagram_acked(ngtcp2_conn *ng, uint64_t tag, void *user_data) {
     return 0;
 }
 
-/* ---- Streams ----------------------------------------------------------------------------------- */
+/* ---- Streams --------------------------------------------------------------------------------- */
 
 static int on_stream_open(ngtcp2_conn *ng, int64_t id, void *user_data) {
     quic_conn *conn = user_data;
@@ -150,6 +150,7 @@ static int on_stream_open(ngtcp2_conn *ng, int64_t id, void *user_data) {
     return 0;
 }
 
+/* The library's signature.  NOLINTNEXTLINE(readability-function-size) */
 static int on_stream_data(ngtcp2_conn *ng, uint32_t flags, int64_t id, uint64_t offset,
                           const uint8_t *data, size_t size, void *user_data,
                           void *stream_user_data) {
@@ -225,7 +226,7 @@ static int on_streams_available(ngtcp2_conn *ng, uint64_t max_streams, void *use
     return 0;
 }
 
-/* ---- The tables -------------------------------------------------------------------------------- */
+/* ---- The tables ------------------------------------------------------------------------------ */
 
 #define COMMON_CALLBACKS                                                                           \
     .recv_crypto_data = on_crypto_data, .handshake_completed = on_handshake_completed,             \

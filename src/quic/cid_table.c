@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which connection a datagram belongs to: by the connection ids that we gave out (and the first one, which
- * the client made up), and by the tokens whose appearance in a datagram's last bytes is a stateless reset.
- * Such a datagram carries a random connection id, so that only its token tells.
+ * Which connection a datagram belongs to: by the connection ids that we gave out (and the first
+ * one, which the client made up), and by the tokens whose appearance in a datagram's last bytes is
+ * a stateless reset. Such a datagram carries a random connection id, so that only its token tells.
  */
 #include <string.h>
 
+#include "base/assert.h"
 #include "quic/internal.h"
 
 void pln_quic_cid_random(pln_quic *quic, ngtcp2_cid *ret) {
@@ -76,13 +77,14 @@ void pln_quic_cid_remove(quic_conn *conn, const uint8_t *bytes, size_t size) {
 void pln_quic_cid_clear(quic_conn *conn) {
     while (conn->cids != NULL) {
         quic_cid *cid = conn->cids;
+        PLN_ASSERT(conn->quic->cids != NULL);
         conn->cids = cid->next;
         HASH_DEL(conn->quic->cids, cid);
         pln_free(cid);
     }
 }
 
-/* ---- Reset tokens ------------------------------------------------------------------------------ */
+/* ---- Reset tokens ---------------------------------------------------------------------------- */
 
 static quic_token *find_token(const pln_quic *quic, const uint8_t *bytes) {
     quic_token *token = NULL;
@@ -132,6 +134,7 @@ void pln_quic_token_remove(quic_conn *conn, uint64_t seq) {
 void pln_quic_token_clear(quic_conn *conn) {
     while (conn->tokens != NULL) {
         quic_token *token = conn->tokens;
+        PLN_ASSERT(conn->quic->tokens != NULL);
         conn->tokens = token->next;
         HASH_DEL(conn->quic->tokens, token);
         pln_free(token);

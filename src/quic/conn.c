@@ -6,10 +6,10 @@
 #include "base/mem.h"
 #include "quic/internal.h"
 
-/* ---- Slots and ids ----------------------------------------------------------------------------- */
+/* ---- Slots and ids --------------------------------------------------------------------------- */
 
-/* An id holds the slot's number plus one and how often the slot was used, so that a stale one is found
- * out and 0 names none. */
+/* An id holds the slot's number plus one and how often the slot was used, so that a stale one is
+ * found out and 0 names none. */
 static bool take_slot(pln_quic *quic, quic_conn *conn) {
     if (quic->slot_free == UINT32_MAX) {
         uint32_t cap = quic->slot_cap == 0 ? 16 : 2 * quic->slot_cap;
@@ -59,7 +59,7 @@ void pln_quic_conn_release_slot(quic_conn *conn) {
     quic->stats.connections--;
 }
 
-/* ---- Creation ---------------------------------------------------------------------------------- */
+/* ---- Creation -------------------------------------------------------------------------------- */
 
 static void settings_init(const quic_conn *conn, ngtcp2_settings *settings) {
     /* Ordered by what is most likely to succeed; the last two only where the path has larger frames
@@ -210,7 +210,7 @@ pollen_err pln_quic_conn_accept(pln_quic *quic, const pln_datagram *datagram,
     return POLLEN_OK;
 }
 
-/* ---- Progress ---------------------------------------------------------------------------------- */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 void pln_quic_conn_end_handshake(quic_conn *conn) {
     if (conn->counted_handshake) {
@@ -283,7 +283,7 @@ void pln_quic_conn_set_timer(quic_conn *conn) {
     }
 }
 
-/* ---- The end ----------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 void pln_quic_conn_drop_state(quic_conn *conn) {
     pln_quic_tls_close(conn);

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a connection ends.  What its owner is told is one thing; what stays on the wire is another: a stored
- * CONNECTION_CLOSE that answers late packets (closing), or silence that keeps them from being answered
- * with a reset (draining), for three PTOs (RFC 9000, 10.2).
+ * How a connection ends.  What its owner is told is one thing; what stays on the wire is another: a
+ * stored CONNECTION_CLOSE that answers late packets (closing), or silence that keeps them from
+ * being answered with a reset (draining), for three PTOs (RFC 9000, 10.2).
  */
 #include <string.h>
 
 #include "base/mem.h"
 #include "quic/internal.h"
 
-/* Handshakes that fail leave one each, so that strangers could pile them up; the oldest make room. */
+/* Handshakes that fail leave one each, so that strangers could pile them up; the oldest make
+ * room. */
 enum { LINGER_MAX = 1024 };
 
 enum { PHRASE_SENT_BYTES_MAX = 256 };
 
-/* ---- Lingering --------------------------------------------------------------------------------- */
+/* ---- Lingering ------------------------------------------------------------------------------- */
 
 /* Nothing is left of it on the wire.  May free the connection. */
 static void leave_wire(quic_conn *conn) {
@@ -122,12 +123,37 @@ bool pln_quic_linger_transmit(quic_conn *conn, uint8_t *buf, pln_transmit *ret) 
     return true;
 }
 
-/* ---- What the owner is told -------------------------------------------------------------------- */
+/* ---- What the owner is told ------------------------------------------------------------------ */
+
+static const char *end_name(pln_quic_end end) {
+    switch (end) {
+    case PLN_QUIC_END_IDLE:
+        return "idle";
+    case PLN_QUIC_END_HANDSHAKE:
+        return "handshake timed out";
+    case PLN_QUIC_END_RESET:
+        return "reset";
+    case PLN_QUIC_END_APP:
+        return "closed by the peer";
+    case PLN_QUIC_END_TRANSPORT:
+        return "refused by the peer";
+    case PLN_QUIC_END_VERIFY:
+        return "peer refused";
+    case PLN_QUIC_END_ERROR:
+        return "error";
+    }
+    return "unknown";
+}
 
 static void tell(quic_conn *conn, pln_quic_end end, uint64_t code, pollen_err err) {
     conn->closed.end = end;
     conn->closed.code = code;
     conn->closed.err = err;
+    char peer[PLN_KEY_SHORT_BYTES];
+    pln_logf(conn->quic->config.log, PLN_LOG_DEBUG, PLN_QUIC_ROOM,
+             "connection %s %s ended: %s, code 0x%llx, %s", conn->inbound ? "from" : "to",
+             pln_key_short(&conn->peer, peer), end_name(end), (unsigned long long)code,
+             pollen_err_name(err));
     if (conn->has_slot) {
         pln_quic_conn_event(conn, CONN_EV_CLOSED);
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Filling packets.  One turn of a connection makes one batch of equally sized packets to one place, which
- * the system sends with a single call.  Within a packet datagrams come first, then streams in turn, then
- * whatever the library itself has to say; a packet is never left half made, because nothing else may be
- * done with the connection until it is finished.
+ * Filling packets.  One turn of a connection makes one batch of equally sized packets to one place,
+ * which the system sends with a single call.  Within a packet datagrams come first, then streams in
+ * turn, then whatever the library itself has to say; a packet is never left half made, because
+ * nothing else may be done with the connection until it is finished.
  */
 #include <string.h>
 
@@ -20,15 +20,15 @@ typedef struct packet {
     size_t cap;
 } packet;
 
-/* ---- One packet -------------------------------------------------------------------------------- */
+/* ---- One packet ------------------------------------------------------------------------------ */
 
 /* What a step of filling a packet came to. */
 enum { STEP_AGAIN = -1 }; /* Otherwise the packet's size, 0 or an error of ngtcp2 (below -200). */
 
 /* Queued before the path shrank: such a datagram would block the queue for ever. */
 static void drop_oversized(quic_conn *conn) {
-    size_t limit = pln_quic_datagram_limit(conn);
     quic_tagged *head = pln_quic_sendq_head(&conn->tx_datagrams);
+    size_t limit = head != NULL ? pln_quic_datagram_limit(conn) : 0;
     while (head != NULL && pln_chunk_size(head->chunk) > limit) {
         conn->datagrams_dropped++;
         pln_quic_sendq_pop(&conn->tx_datagrams);
@@ -65,8 +65,8 @@ static ngtcp2_ssize write_datagram(quic_conn *conn, packet *out) {
     }
 }
 
-/* The next stream that may send within the connection's window; one that has nothing but its end to send
- * needs no window. */
+/* The next stream that may send within the connection's window; one that has nothing but its end to
+ * send needs no window. */
 static quic_stream *next_stream(const quic_conn *conn) {
     bool window = ngtcp2_conn_get_max_data_left(conn->ng) > 0;
     for (quic_stream *stream = conn->ready_streams_first; stream != NULL;
@@ -127,9 +127,9 @@ static quic_stream *next_quiet(quic_conn *conn) {
     return NULL;
 }
 
-/* ngtcp2 1.11 does not tell of a STOP_SENDING; it only refuses the next write.  Writing nothing to a
- * stream that has sent before is the same as writing for no stream, so that each last write also asks one
- * of the silent streams. */
+/* ngtcp2 1.11 does not tell of a STOP_SENDING; it only refuses the next write.  Writing nothing to
+ * a stream that has sent before is the same as writing for no stream, so that each last write also
+ * asks one of the silent streams. */
 static ngtcp2_ssize write_rest(quic_conn *conn, packet *out) {
     quic_stream *quiet = next_quiet(conn);
     int64_t id = quiet != NULL ? quiet->key.stream : -1;
@@ -161,7 +161,7 @@ static ngtcp2_ssize write_packet(quic_conn *conn, packet *out) {
     return result;
 }
 
-/* ---- A batch ----------------------------------------------------------------------------------- */
+/* ---- A batch --------------------------------------------------------------------------------- */
 
 static void describe(const quic_conn *conn, const packet *out, size_t size, pln_transmit *ret) {
     *ret = (pln_transmit){.path = pln_quic_path_decode(&out->path.path),
@@ -205,12 +205,14 @@ static bool has_room(const batch *b) {
     return b->to.size + b->to.segment <= b->quantum && b->segments < PLN_TRANSMIT_SEGMENTS;
 }
 
-/* Adds a packet that lies right behind the others; false when the batch ends with it or before it. */
+/* Adds a packet that lies right behind the others; false when the batch ends with it or before
+ * it. */
 static bool add_packet(quic_conn *conn, batch *b, const pln_transmit *to) {
     if (b->to.size == 0) {
         b->to = *to;
         b->segments = 1;
-        /* A probe for a larger MTU goes alone, because it may be the one packet that is too large. */
+        /* A probe for a larger MTU goes alone, because it may be the one packet that is too
+         * large. */
         return to->size <= ngtcp2_conn_get_path_max_tx_udp_payload_size(conn->ng);
     }
     if (!same_place(&b->to, to) || to->size > b->to.segment) {
@@ -251,8 +253,8 @@ static uint64_t bytes_in_flight(const quic_conn *conn) {
     return info.bytes_in_flight;
 }
 
-/* A PING is what ngtcp2 sends when the keep-alive time is over: for this batch it always is.  What is in
- * flight grows only by packets that the peer must acknowledge. */
+/* A PING is what ngtcp2 sends when the keep-alive time is over: for this batch it always is.  What
+ * is in flight grows only by packets that the peer must acknowledge. */
 static batch_end fill_with_ping(quic_conn *conn, batch *b) {
     if (!conn->ping || !conn->connected) {
         return fill_batch(conn, b);

@@ -7,12 +7,12 @@
 
 enum { SENDQ_CAP_FIRST = 8, ACKED_CAP_FIRST = 16, ACKED_MAX = 4096 };
 
-/* Around the payload: flags, a packet number of at most 4 bytes, frame type and 2-byte length, AEAD tag;
- * the connection id comes on top. */
+/* Around the payload: flags, a packet number of at most 4 bytes, frame type and 2-byte length, AEAD
+ * tag; the connection id comes on top. */
 enum { DATAGRAM_OVERHEAD = 1 + 4 + 3 + 16 };
 enum { FRAME_OVERHEAD = 3 };
 
-/* ---- The send queue ---------------------------------------------------------------------------- */
+/* ---- The send queue -------------------------------------------------------------------------- */
 
 quic_tagged *pln_quic_sendq_head(quic_sendq *q) {
     return q->count > 0 ? &q->slots[q->first] : NULL;
@@ -57,7 +57,7 @@ static bool push(quic_sendq *q, pln_chunk *chunk, uint64_t tag) {
     return true;
 }
 
-/* ---- The interface ----------------------------------------------------------------------------- */
+/* ---- The interface --------------------------------------------------------------------------- */
 
 static size_t min_size(size_t a, size_t b) {
     return a < b ? a : b;
@@ -103,7 +103,7 @@ pollen_err pln_quic_send_datagram(pln_quic *quic, pln_conn_id id, pln_chunk *chu
     return POLLEN_OK;
 }
 
-/* ---- From the network -------------------------------------------------------------------------- */
+/* ---- From the network ------------------------------------------------------------------------ */
 
 bool pln_quic_datagram_received(quic_conn *conn, const uint8_t *data, size_t size) {
     pln_chunk *chunk = NULL;

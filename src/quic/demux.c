@@ -6,9 +6,10 @@ bool pln_quic_is_quic(const uint8_t *data, size_t size) {
     return size > 0 && (data[0] & 0xc0) != 0;
 }
 
-/* ---- To a connection --------------------------------------------------------------------------- */
+/* ---- To a connection ------------------------------------------------------------------------- */
 
-/* RFC 9000, 21.5.6: nobody may move a connection to where a stranger's packets must not make us talk. */
+/* RFC 9000, 21.5.6: nobody may move a connection to where a stranger's packets must not make us
+ * talk. */
 static bool may_come_from(const quic_conn *conn, const pln_path *path) {
     if (pln_path_equal(path, &conn->path)) {
         return true;
@@ -53,7 +54,7 @@ static void deliver(quic_conn *conn, const pln_datagram *datagram) {
     pln_quic_conn_ready(conn);
 }
 
-/* ---- To a new connection ----------------------------------------------------------------------- */
+/* ---- To a new connection --------------------------------------------------------------------- */
 
 typedef enum admission {
     ADMIT,
@@ -139,7 +140,7 @@ static void handle_initial(pln_quic *quic, const pln_datagram *datagram) {
     quic->stats.dropped_limit++;
 }
 
-/* ---- The way of a datagram --------------------------------------------------------------------- */
+/* ---- The way of a datagram ------------------------------------------------------------------- */
 
 static void handle_unknown_short(pln_quic *quic, const pln_datagram *datagram) {
     enum { TOKEN = NGTCP2_STATELESS_RESET_TOKENLEN };

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-/* ---- Reading ----------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
-/* The length that starts at data[1]; returns the size of tag and length, 0 when malformed.  Indefinite
- * and longer-than-needed forms are BER. */
+/* The length that starts at data[1]; returns the size of tag and length, 0 when malformed.
+ * Indefinite and longer-than-needed forms are BER. */
 static size_t read_length(const pln_der *in, size_t *ret_length) {
     if (in->size < 2) {
         return 0;
@@ -98,7 +98,7 @@ bool pln_der_is_bit_string(const pln_der *content) {
     return unused == 0 || (last & ((1u << unused) - 1)) == 0;
 }
 
-/* ---- Writing ----------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 void pln_der_put(pln_der_writer *out, const void *bytes, size_t size) {
     if (out->overflow || size > out->begin) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DER (X.690, 10): a strict reader over borrowed bytes and a writer that works backwards, so that every
- * length is known when it is written.  Only single-byte tags exist here; X.509 needs no others.
+ * DER (X.690, 10): a strict reader over borrowed bytes and a writer that works backwards, so that
+ * every length is known when it is written.  Only single-byte tags exist here; X.509 needs no
+ * others.
  */
 #ifndef PLN_QUIC_DER_H
 #define PLN_QUIC_DER_H
@@ -26,7 +27,7 @@ enum {
     DER_CONTEXT_3 = 0xa3,
 };
 
-/* ---- Reading ----------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 typedef struct pln_der {
     const uint8_t *data;
@@ -37,8 +38,9 @@ static inline bool pln_der_is(const pln_der *in, uint8_t tag) {
     return in->size > 0 && in->data[0] == tag;
 }
 
-/* Takes one element of any tag off the front; ret is its content, ret_whole (may be NULL) the element
- * with tag and length.  False when it is malformed or not minimal; then `in` is unchanged. */
+/* Takes one element of any tag off the front; ret is its content, ret_whole (may be NULL) the
+ * element with tag and length.  False when it is malformed or not minimal; then `in` is
+ * unchanged. */
 bool pln_der_any(pln_der *in, uint8_t *ret_tag, pln_der *ret, pln_der *ret_whole);
 
 /* The same, of this tag. */
@@ -52,7 +54,7 @@ bool pln_der_is_integer(const pln_der *content);
 bool pln_der_is_oid(const pln_der *content);
 bool pln_der_is_bit_string(const pln_der *content);
 
-/* ---- Writing ----------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 typedef struct pln_der_writer {
     uint8_t *data;

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "quic/internal.h"
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void set_defaults(pln_quic_config *config) {
     if (config->idle_timeout == 0) {
@@ -106,7 +106,7 @@ void pln_quic_set_now(pln_quic *quic, pln_now now) {
     }
 }
 
-/* ---- Turns ------------------------------------------------------------------------------------- */
+/* ---- Turns ----------------------------------------------------------------------------------- */
 
 static void run_timer(quic_conn *conn) {
     pln_quic *quic = conn->quic;
@@ -165,7 +165,7 @@ pln_ts pln_quic_next_expiry(const pln_quic *quic) {
     return waiting ? quic->now.mono : pln_heap_next(&quic->timers);
 }
 
-/* ---- Looking in -------------------------------------------------------------------------------- */
+/* ---- Looking in ------------------------------------------------------------------------------ */
 
 pollen_err pln_quic_conn_info(const pln_quic *quic, pln_conn_id id, pln_conn_info *ret) {
     const quic_conn *conn = pln_quic_conn_find(quic, id);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happened, in an order that its owner can rely on: nothing of a connection before CONNECTED, nothing
- * after CLOSED.  Connections take turns, one event each.
+ * What happened, in an order that its owner can rely on: nothing of a connection before CONNECTED,
+ * nothing after CLOSED.  Connections take turns, one event each.
  */
 #include "base/assert.h"
 #include "quic/internal.h"
 
-/* ---- Noting ------------------------------------------------------------------------------------ */
+/* ---- Noting ---------------------------------------------------------------------------------- */
 
 void pln_quic_conn_event(quic_conn *conn, unsigned events) {
     pln_quic *quic = conn->quic;
@@ -45,7 +45,7 @@ void pln_quic_stream_forget_events(quic_stream *stream) {
     }
 }
 
-/* ---- Telling ----------------------------------------------------------------------------------- */
+/* ---- Telling --------------------------------------------------------------------------------- */
 
 static const struct {
     unsigned flag;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 1-RTT packets that reach a dialler before it has sent the end of its handshake.  In that state ngtcp2 1.11
- * takes frames that it is not ready for: a server that retires its first connection id there, or says
- * HANDSHAKE_DONE, makes it assert or follow a null pointer.  So such packets, which a server may rightly send
- * right behind its first flight, wait until that state is over.
+ * 1-RTT packets that reach a dialler before it has sent the end of its handshake.  In that state
+ * ngtcp2 1.11 takes frames that it is not ready for: a server that retires its first connection id
+ * there, or says HANDSHAKE_DONE, makes it assert or follow a null pointer.  So such packets, which
+ * a server may rightly send right behind its first flight, wait until that state is over.
  */
 #include <string.h>
 

@@ -4,17 +4,18 @@
  *
  * Design notes
  *
- * A connection lives twice.  To its owner it lives from dial (or the CONNECTED event) to the CLOSED event
- * or pln_quic_close(): that is its slot, which its id names.  On the wire it lives on for three PTOs as a
- * stored CONNECTION_CLOSE (or as silence) under its connection ids: that is `linger`.  The big parts,
- * the ngtcp2_conn and the TLS session, are gone by then.  The struct is freed when both lives are over.
+ * A connection lives twice.  To its owner it lives from dial (or the CONNECTED event) to the CLOSED
+ * event or pln_quic_close(): that is its slot, which its id names.  On the wire it lives on for
+ * three PTOs as a stored CONNECTION_CLOSE (or as silence) under its connection ids: that is
+ * `linger`.  The big parts, the ngtcp2_conn and the TLS session, are gone by then.  The struct is
+ * freed when both lives are over.
  *
  * No function of ngtcp2 that can close a stream, read or write may run inside one of its callbacks.
- * Callbacks therefore only note what happened; everything else happens in the next turn of the connection,
- * for which it waits in the endpoint's ready list.
+ * Callbacks therefore only note what happened; everything else happens in the next turn of the
+ * connection, for which it waits in the endpoint's ready list.
  *
- * Events are not queued: each connection and stream has flags of what there is to tell, so that nothing a
- * peer does makes the list of events grow.
+ * Events are not queued: each connection and stream has flags of what there is to tell, so that
+ * nothing a peer does makes the list of events grow.
  */
 #ifndef PLN_QUIC_INTERNAL_H
 #define PLN_QUIC_INTERNAL_H
@@ -37,25 +38,26 @@ enum {
     QUIC_CID_BYTES = 8, /* Of our own; all the same, because a short header does not tell. */
     QUIC_SECRET_BYTES = 32,
     QUIC_CLOSE_BYTES = 1200, /* Room for a stored CONNECTION_CLOSE. */
-    /* The largest datagram we take and send: jumbo Ethernet.  ngtcp2's decryption buffer grows to the
-     * largest packet that ever came, so that this bounds what a peer can make a connection hold. */
+    /* The largest datagram we take and send: jumbo Ethernet.  ngtcp2's decryption buffer grows to
+     * the largest packet that ever came, so that this bounds what a peer can make a connection
+     * hold. */
     QUIC_UDP_BYTES_MAX = 8952,
 };
 
-#define QUIC_WINDOW_STREAM (512u * 1024)
-#define QUIC_WINDOW_CONN (768u * 1024)
-#define QUIC_WINDOW_STREAM_MAX (6u * 1024 * 1024)
-#define QUIC_WINDOW_CONN_MAX (15u * 1024 * 1024)
+#define QUIC_WINDOW_STREAM (512ull * 1024)
+#define QUIC_WINDOW_CONN (768ull * 1024)
+#define QUIC_WINDOW_STREAM_MAX (6ull * 1024 * 1024)
+#define QUIC_WINDOW_CONN_MAX (15ull * 1024 * 1024)
 
-/* Before the first sample.  RFC 9002, 6.2.2, takes 333 ms, so that the first lost packet of a handshake is
- * repeated after a second.  Peers are mostly nearer: from 100 ms it is repeated after 0.3 s, at the price of
- * one packet sent twice on a longer path. */
+/* Before the first sample.  RFC 9002, 6.2.2, takes 333 ms, so that the first lost packet of a
+ * handshake is repeated after a second.  Peers are mostly nearer: from 100 ms it is repeated after
+ * 0.3 s, at the price of one packet sent twice on a longer path. */
 #define QUIC_INITIAL_RTT (100 * NGTCP2_MILLISECONDS)
 
 typedef struct quic_conn quic_conn;
 typedef struct quic_stream quic_stream;
 
-/* ---- TLS credentials --------------------------------------------------------------------------- */
+/* ---- TLS credentials ------------------------------------------------------------------------- */
 
 /* A certificate and its key, shared by the sessions that were opened with it. */
 typedef struct quic_identity {
@@ -63,7 +65,7 @@ typedef struct quic_identity {
     gnutls_certificate_credentials_t creds;
 } quic_identity;
 
-/* ---- Streams ----------------------------------------------------------------------------------- */
+/* ---- Streams --------------------------------------------------------------------------------- */
 
 enum {
     STREAM_EV_OPENED = 1u << 0,
@@ -112,7 +114,7 @@ struct quic_stream {
     bool rx_told;     /* READABLE was raised and the queue has not run dry since. */
 };
 
-/* ---- Connections ------------------------------------------------------------------------------- */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 /* A path as ngtcp2 wants it: our names, dressed as socket addresses. */
 typedef struct quic_sockpath {
@@ -247,7 +249,7 @@ struct quic_conn {
     bool close_due;
 };
 
-/* ---- The endpoint ------------------------------------------------------------------------------ */
+/* ---- The endpoint ---------------------------------------------------------------------------- */
 
 typedef struct quic_slot {
     quic_conn *conn;
@@ -304,16 +306,16 @@ struct pln_quic {
     pln_quic_stats stats;
 };
 
-/* ---- endpoint.c -------------------------------------------------------------------------------- */
+/* ---- endpoint.c ------------------------------------------------------------------------------ */
 
 void pln_quic_set_now(pln_quic *quic, pln_now now);
 
-/* ---- path.c ------------------------------------------------------------------------------------ */
+/* ---- path.c ---------------------------------------------------------------------------------- */
 
 void pln_quic_path_encode(const pln_path *path, quic_sockpath *ret);
 pln_path pln_quic_path_decode(const ngtcp2_path *path);
 
-/* ---- cid_table.c ------------------------------------------------------------------------------- */
+/* ---- cid_table.c ----------------------------------------------------------------------------- */
 
 void pln_quic_cid_random(pln_quic *quic, ngtcp2_cid *ret);
 bool pln_quic_cid_add(quic_conn *conn, const uint8_t *bytes, size_t size);
@@ -326,7 +328,7 @@ void pln_quic_token_remove(quic_conn *conn, uint64_t seq);
 quic_conn *pln_quic_token_find(const pln_quic *quic, const uint8_t *token);
 void pln_quic_token_clear(quic_conn *conn);
 
-/* ---- stray.c ----------------------------------------------------------------------------------- */
+/* ---- stray.c --------------------------------------------------------------------------------- */
 
 void pln_quic_stray_version(pln_quic *quic, const pln_datagram *datagram,
                             const ngtcp2_version_cid *head);
@@ -340,7 +342,7 @@ bool pln_quic_retry_verify(pln_quic *quic, const pln_datagram *datagram, const n
 bool pln_quic_stray_take(pln_quic *quic, uint8_t *buf, pln_transmit *ret);
 void pln_quic_stray_clear(pln_quic *quic);
 
-/* ---- tls.c ------------------------------------------------------------------------------------- */
+/* ---- tls.c ----------------------------------------------------------------------------------- */
 
 pollen_err pln_quic_tls_init(pln_quic *quic, pln_wall now);
 void pln_quic_tls_fini(pln_quic *quic);
@@ -359,11 +361,11 @@ bool pln_quic_alpn_allowed(const quic_conn *conn, pln_alpn alpn);
 /* Whether what was negotiated may be used: the last look before the connection counts. */
 bool pln_quic_tls_confirm(quic_conn *conn);
 
-/* ---- verify.c ---------------------------------------------------------------------------------- */
+/* ---- verify.c -------------------------------------------------------------------------------- */
 
 int pln_quic_verify_peer(gnutls_session_t session);
 
-/* ---- conn.c ------------------------------------------------------------------------------------ */
+/* ---- conn.c ---------------------------------------------------------------------------------- */
 
 quic_conn *pln_quic_conn_find(const pln_quic *quic, pln_conn_id id);
 pollen_err pln_quic_conn_accept(pln_quic *quic, const pln_datagram *datagram,
@@ -379,19 +381,19 @@ void pln_quic_conn_connected(quic_conn *conn);
 void pln_quic_conn_end_handshake(quic_conn *conn); /* It no longer counts as unfinished. */
 void pln_quic_params_init(const quic_conn *conn, ngtcp2_transport_params *params);
 
-/* ---- held.c ------------------------------------------------------------------------------------ */
+/* ---- held.c ---------------------------------------------------------------------------------- */
 
 /* How much of a datagram the connection may read now; keeps the rest. */
 size_t pln_quic_hold_early(quic_conn *conn, const pln_datagram *datagram);
 int pln_quic_read_held(quic_conn *conn); /* 0 or an error of ngtcp2. */
 void pln_quic_held_clear(quic_conn *conn);
 
-/* ---- callbacks.c ------------------------------------------------------------------------------- */
+/* ---- callbacks.c ----------------------------------------------------------------------------- */
 
 const ngtcp2_callbacks *pln_quic_callbacks(bool server);
 void pln_quic_rand(uint8_t *bytes, size_t count, const ngtcp2_rand_ctx *ctx);
 
-/* ---- conn_close.c ------------------------------------------------------------------------------ */
+/* ---- conn_close.c ---------------------------------------------------------------------------- */
 
 /* An error of ngtcp2: ends the connection and, where one is due, sends a CONNECTION_CLOSE. */
 void pln_quic_conn_fail(quic_conn *conn, int error);
@@ -400,12 +402,12 @@ void pln_quic_linger_end(quic_conn *conn); /* Its time is over. */
 void pln_quic_linger_packet(quic_conn *conn, const pln_datagram *datagram);
 bool pln_quic_linger_transmit(quic_conn *conn, uint8_t *buf, pln_transmit *ret);
 
-/* ---- conn_write.c ------------------------------------------------------------------------------ */
+/* ---- conn_write.c ---------------------------------------------------------------------------- */
 
 /* One batch; false when the connection has nothing to send now and left the ready list. */
 bool pln_quic_conn_transmit(quic_conn *conn, uint8_t *buf, pln_transmit *ret);
 
-/* ---- datagrams.c ------------------------------------------------------------------------------- */
+/* ---- datagrams.c ----------------------------------------------------------------------------- */
 
 size_t pln_quic_datagram_limit(const quic_conn *conn);
 quic_tagged *pln_quic_sendq_head(quic_sendq *q); /* NULL when empty. */
@@ -414,7 +416,7 @@ void pln_quic_sendq_clear(quic_sendq *q);
 bool pln_quic_datagram_received(quic_conn *conn, const uint8_t *data, size_t size);
 void pln_quic_datagram_acked(quic_conn *conn, uint64_t tag);
 
-/* ---- streams.c --------------------------------------------------------------------------------- */
+/* ---- streams.c ------------------------------------------------------------------------------- */
 
 quic_stream *pln_quic_stream_create(quic_conn *conn, int64_t id);
 void pln_quic_stream_destroy(quic_stream *stream);
@@ -427,21 +429,23 @@ void pln_quic_stream_detached(quic_stream *stream, bool has_code, uint64_t code)
 void pln_quic_stream_ready(quic_stream *stream);
 void pln_quic_stream_unready(quic_stream *stream);
 bool pln_quic_stream_wants(const quic_stream *stream); /* To send something. */
-/* What to send next, at most count vectors and about `bytes`; *ret_fin when that is all there will be. */
+/* What to send next, at most count vectors and about `bytes`; *ret_fin when that is all there will
+ * be. */
 size_t pln_quic_stream_peek(const quic_stream *stream, ngtcp2_vec *vec, size_t count, size_t bytes,
                             bool *ret_fin);
 void pln_quic_stream_sent(quic_stream *stream, size_t bytes, bool fin);
 
-/* ---- events.c ---------------------------------------------------------------------------------- */
+/* ---- events.c -------------------------------------------------------------------------------- */
 
 void pln_quic_conn_event(quic_conn *conn, unsigned events); /* 0: look again. */
 void pln_quic_stream_event(quic_stream *stream, unsigned events);
 void pln_quic_stream_forget_events(quic_stream *stream);
 void pln_quic_conn_forget_events(quic_conn *conn);
 
-/* ---- Lists ------------------------------------------------------------------------------------- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
-/* Doubly linked, with first and last pointers; `link` is the prefix of the element's next and prev. */
+/* Doubly linked, with first and last pointers; `link` is the prefix of the element's next and
+ * prev. */
 #define QUIC_LIST_PUSH(first, last, element, link)                                                 \
     do {                                                                                           \
         (element)->link##_next = NULL;                                                             \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ngtcp2 knows paths as pairs of socket addresses, which it only compares and copies.  The remote end is
- * our address, always as IPv6; the local end is a made-up address that holds the way out and the zone,
- * so that two remotes that differ in nothing else are two paths.
+ * ngtcp2 knows paths as pairs of socket addresses, which it only compares and copies.  The remote
+ * end is our address, always as IPv6; the local end is a made-up address that holds the way out and
+ * the zone, so that two remotes that differ in nothing else are two paths.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets that belong to no connection: answers to strangers.  Each is smaller than what it answers, and
- * none of them elicits another, except a Retry, which elicits the handshake.
+ * Packets that belong to no connection: answers to strangers.  Each is smaller than what it
+ * answers, and none of them elicits another, except a Retry, which elicits the handshake.
  */
 #include <string.h>
 
@@ -12,8 +12,8 @@
 enum { STRAYS_MAX = 256 };
 enum { STRAY_BYTES_MAX = 600 };
 
-/* RFC 9000, 10.3: at least 21 bytes, and one less than the trigger up to 43, so that no loop can form;
- * beyond that any size that looks like an ordinary short packet. */
+/* RFC 9000, 10.3: at least 21 bytes, and one less than the trigger up to 43, so that no loop can
+ * form; beyond that any size that looks like an ordinary short packet. */
 enum { RESET_BYTES_MIN = NGTCP2_STATELESS_RESET_TOKENLEN + NGTCP2_MIN_STATELESS_RESET_RANDLEN };
 enum { RESET_BYTES_MAX = 42 };
 
@@ -125,10 +125,10 @@ void pln_quic_stray_reset(pln_quic *quic, const pln_datagram *datagram) {
     }
 }
 
-/* ---- Retry ------------------------------------------------------------------------------------- */
+/* ---- Retry ----------------------------------------------------------------------------------- */
 
-/* A token is good under the secret it was made with and for one rotation after, never longer than its
- * own life. */
+/* A token is good under the secret it was made with and for one rotation after, never longer than
+ * its own life. */
 static void rotate_retry_secret(pln_quic *quic) {
     if (pln_ts_since(quic->retry_rotated_at, quic->now.mono) < RETRY_SECRET_LIFE) {
         return;
@@ -177,7 +177,7 @@ bool pln_quic_retry_verify(pln_quic *quic, const pln_datagram *datagram, const n
     return false;
 }
 
-/* ---- Refusal ----------------------------------------------------------------------------------- */
+/* ---- Refusal --------------------------------------------------------------------------------- */
 
 void pln_quic_stray_refuse(pln_quic *quic, const pln_datagram *datagram, const ngtcp2_pkt_hd *head,
                            uint64_t code) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Streams.  What is sent stays in its chunks until it is acknowledged; what is received waits in chunks
- * that are filled up before another is made, so that a peer that sends single bytes costs no more than
- * one that sends full packets.  Credit goes back to the peer when the owner takes a chunk.
+ * Streams.  What is sent stays in its chunks until it is acknowledged; what is received waits in
+ * chunks that are filled up before another is made, so that a peer that sends single bytes costs no
+ * more than one that sends full packets.  Credit goes back to the peer when the owner takes a
+ * chunk.
  */
 #include <string.h>
 
@@ -13,7 +14,7 @@
 /* Small while little waits: most streams are short.  Large when the owner lags behind. */
 enum { RX_CHUNK_SMALL = 2048, RX_CHUNK_LARGE = 16384 };
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static quic_stream *find(const pln_quic *quic, pln_conn_id conn, int64_t id) {
     quic_stream_key key;
@@ -89,7 +90,7 @@ static void maybe_finish(quic_stream *stream) {
     }
 }
 
-/* ---- Opening ----------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 pollen_err pln_quic_stream_open(pln_quic *quic, pln_conn_id id, int64_t *ret_stream) {
     quic_conn *conn = pln_quic_conn_find(quic, id);
@@ -115,7 +116,7 @@ pollen_err pln_quic_stream_open(pln_quic *quic, pln_conn_id id, int64_t *ret_str
     return POLLEN_OK;
 }
 
-/* ---- Sending ----------------------------------------------------------------------------------- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 bool pln_quic_stream_wants(const quic_stream *stream) {
     return stream->attached && !stream->tx_closed &&
@@ -266,7 +267,7 @@ void pln_quic_stream_was_stopped(quic_stream *stream, uint64_t code) {
     }
 }
 
-/* ---- Receiving --------------------------------------------------------------------------------- */
+/* ---- Receiving ------------------------------------------------------------------------------- */
 
 static void tell_readable(quic_stream *stream) {
     if (!stream->rx_told) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS 1.3 through GnuTLS.  A session serves one handshake: no tickets, no early data, no PSK, so that every
- * connection passes the peer's certificate through verify.c, and nothing is needed of it afterwards.
+ * TLS 1.3 through GnuTLS.  A session serves one handshake: no tickets, no early data, no PSK, so
+ * that every connection passes the peer's certificate through verify.c, and nothing is needed of it
+ * afterwards.
  */
 #include <string.h>
 
@@ -11,7 +12,8 @@
 #include "base/mem.h"
 #include "quic/internal.h"
 
-/* AES-128-GCM first: in GnuTLS, ChaCha20 costs two and a half times as much.  Only Ed25519 may sign. */
+/* AES-128-GCM first: in GnuTLS, ChaCha20 costs two and a half times as much.  Only Ed25519 may
+ * sign. */
 static const char PRIORITY[] =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1:"
@@ -20,7 +22,7 @@ static const char PRIORITY[] =
 #define DEFAULT_TTL_SECONDS (10LL * 365 * 86400)
 #define BACKDATE_SECONDS 3600
 
-/* ---- Secrets and credentials ------------------------------------------------------------------- */
+/* ---- Secrets and credentials ----------------------------------------------------------------- */
 
 bool pln_quic_derive(const pollen_seed *seed, const char *label, uint8_t *secret, size_t size) {
     static const char salt_text[] = "pollen quic v1";
@@ -145,7 +147,7 @@ fail:
     return err;
 }
 
-/* ---- ALPN -------------------------------------------------------------------------------------- */
+/* ---- ALPN ------------------------------------------------------------------------------------ */
 
 #define ALPN_DATUM(text) ((gnutls_datum_t){(unsigned char *)(text), sizeof(text) - 1})
 
@@ -177,7 +179,8 @@ bool pln_quic_alpn_allowed(const quic_conn *conn, pln_alpn alpn) {
                         : alpn == PLN_ALPN_MESH_1 || alpn == PLN_ALPN_MESH_2;
 }
 
-/* In our order of preference, which on the server decides: the invite ALPN wins wherever it is served. */
+/* In our order of preference, which on the server decides: the invite ALPN wins wherever it is
+ * served. */
 static int set_alpn(quic_conn *conn) {
     const pln_quic_config *config = &conn->quic->config;
     bool invite = conn->inbound ? config->accept_invites : conn->invite;
@@ -197,7 +200,7 @@ static int set_alpn(quic_conn *conn) {
                                      GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE);
 }
 
-/* ---- The session ------------------------------------------------------------------------------- */
+/* ---- The session ----------------------------------------------------------------------------- */
 
 static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref) {
     const quic_conn *conn = ref->user_data;
@@ -229,8 +232,8 @@ static bool admit_invite(quic_conn *conn) {
     return ngtcp2_conn_set_local_transport_params(conn->ng, &params) == 0;
 }
 
-/* The client's offer is known and the certificate not yet chosen: a hook on ClientHello itself would run
- * after that choice. */
+/* The client's offer is known and the certificate not yet chosen: a hook on ClientHello itself
+ * would run after that choice. */
 static int on_client_hello(gnutls_session_t session) {
     quic_conn *conn = session_conn(session);
     pln_alpn alpn = pln_quic_tls_alpn(session);
@@ -300,7 +303,7 @@ void pln_quic_tls_close(quic_conn *conn) {
     conn->identity = NULL;
 }
 
-/* ---- The handshake ----------------------------------------------------------------------------- */
+/* ---- The handshake --------------------------------------------------------------------------- */
 
 /* The alerts that the reference sends, where GnuTLS would choose others. */
 static uint8_t alert_for(const quic_conn *conn, int error) {
@@ -372,8 +375,8 @@ int pln_quic_tls_feed(quic_conn *conn, ngtcp2_encryption_level level, const uint
     return 0;
 }
 
-/* A resumed session would get here without the verify function; there are none, and none may come in by
- * accident. */
+/* A resumed session would get here without the verify function; there are none, and none may come
+ * in by accident. */
 bool pln_quic_tls_confirm(quic_conn *conn) {
     return conn->verified && pln_quic_alpn_allowed(conn, pln_quic_tls_alpn(conn->tls)) &&
            gnutls_session_is_resumed(conn->tls) == 0;

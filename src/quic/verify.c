@@ -2,7 +2,8 @@
 /* The judgement of a peer's certificate, in the middle of its handshake. */
 #include "quic/internal.h"
 
-/* What the TLS layer of the reference does: certificates behind the first are ignored, but must parse. */
+/* What the TLS layer of the reference does: certificates behind the first are ignored, but must
+ * parse. */
 static bool rest_parses(const gnutls_datum_t *chain, unsigned count) {
     for (unsigned i = 1; i < count; i++) {
         pln_x509_peer ignored;
@@ -61,7 +62,8 @@ static pollen_err check(quic_conn *conn, const gnutls_datum_t *chain, unsigned c
     return POLLEN_OK;
 }
 
-/* GnuTLS calls this after CertificateVerify, so that the key is proven; not 0 sends bad_certificate. */
+/* GnuTLS calls this after CertificateVerify, so that the key is proven; not 0 sends
+ * bad_certificate. */
 int pln_quic_verify_peer(gnutls_session_t session) {
     const ngtcp2_crypto_conn_ref *ref = gnutls_session_get_ptr(session);
     quic_conn *conn = ref->user_data;

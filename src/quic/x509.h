@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The X.509 certificate in which a node presents its key and its MembershipCert: how one is made and
- * how strictly a peer's is read.  Both follow the reference, whose reader is Go's crypto/x509.
+ * The X.509 certificate in which a node presents its key and its MembershipCert: how one is made
+ * and how strictly a peer's is read.  Both follow the reference, whose reader is Go's crypto/x509.
  */
 #ifndef PLN_QUIC_X509_H
 #define PLN_QUIC_X509_H
@@ -25,7 +25,9 @@ typedef struct pln_x509_fields {
  * Makes and signs the certificate with the private half of fields->key.
  *
  * Owner:  ret_der is the caller's to pln_bytes_fini().
- * Errors: POLLEN_ENOMEM, POLLEN_ECERT (a date outside years 1950 to 9999, or too large), POLLEN_ESYS
+ * Errors: POLLEN_ENOMEM
+ *         POLLEN_ECERT  a date outside the years 1950 to 9999
+ *         POLLEN_ESYS   GnuTLS would not sign
  */
 POLLEN_MUST_USE pollen_err pln_x509_make(const pln_x509_fields *fields, gnutls_privkey_t signer,
                                          pln_bytes *ret_der);
@@ -39,8 +41,8 @@ typedef struct pln_x509_peer {
 } pln_x509_peer;
 
 /*
- * Reads what a peer presented.  Signature, dates, names and usages are not judged: TLS proves that the
- * peer holds the key, and everything else rests on the MembershipCert.
+ * Reads what a peer presented.  Signature, dates, names and usages are not judged: TLS proves that
+ * the peer holds the key, and everything else rests on the MembershipCert.
  *
  * Owner:  ret_peer borrows der.
  * Errors: POLLEN_ECERT  not a certificate
@@ -48,7 +50,8 @@ typedef struct pln_x509_peer {
  */
 POLLEN_MUST_USE pollen_err pln_x509_parse(const uint8_t *der, size_t size, pln_x509_peer *ret_peer);
 
-/* The algorithm identifier of Ed25519 (RFC 8410) and the Pollen extension's OID, as DER contents. */
+/* The algorithm identifier of Ed25519 (RFC 8410) and the Pollen extension's OID, as DER
+ * contents. */
 #define PLN_X509_ED25519_ALGORITHM "\x30\x05\x06\x03\x2b\x65\x70"
 #define PLN_X509_ED25519_OID "\x2b\x65\x70"
 #define PLN_X509_POLLEN_OID                                                                        \

@@ -14,8 +14,8 @@ enum { ED25519_SIGNATURE_BYTES = 64 };
 
 #define SECONDS_PER_DAY 86400
 
-/* Days since 1970-01-01 as year, month, day (proleptic Gregorian calendar, which repeats every 400 years
- * of 146097 days; counting years from March puts the leap day last). */
+/* Days since 1970-01-01 as year, month, day (proleptic Gregorian calendar, which repeats every 400
+ * years of 146097 days; counting years from March puts the leap day last). */
 static void civil_from_days(int64_t days, int64_t *year, int *month, int *day) {
     int64_t shifted = days + 719468; /* Days from 0000-03-01 to 1970-01-01. */
     int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;

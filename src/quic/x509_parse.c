@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signature } (RFC 5280, 4.1), read the way
- * Go's crypto/x509 does, so that both kinds of node agree on what is a certificate.
+ * Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signature } (RFC 5280, 4.1), read
+ * the way Go's crypto/x509 does, so that both kinds of node agree on what is a certificate.
  */
 #include "quic/x509.h"
 

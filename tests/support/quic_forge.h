@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes an endpoint send frames of the test's choice: they replace what it is about to encrypt.  The linker
- * turns its encryption callback into ours for that; link pollen_quic_forge.
+ * Makes an endpoint send frames of the test's choice: they replace what it is about to encrypt.
+ * The linker turns its encryption callback into ours for that; link pollen_quic_forge.
  */
 #ifndef TESTS_SUPPORT_QUIC_FORGE_H
 #define TESTS_SUPPORT_QUIC_FORGE_H
 
 #include "support/quic_pair.h"
 
-/* From now on packets carry these frames, a part each until all are used up, and PADDING where nothing is
- * left; only those with a short header when only_short.  Owner: borrowed until the next call; NULL ends
- * it. */
+/* From now on packets carry these frames, a part each until all are used up, and PADDING where
+ * nothing is left; only those with a short header when only_short.  Owner: borrowed until the next
+ * call; NULL ends it. */
 void quic_forge_set(const uint8_t *frames, size_t size, bool only_short);
 
 /* Everything that `from` has to send now carries these frames and goes to `to`. */

@@ -31,7 +31,7 @@ static void *allocate(size_t size) {
     return block;
 }
 
-/* ---- Nodes ------------------------------------------------------------------------------------- */
+/* ---- Nodes ----------------------------------------------------------------------------------- */
 
 static pollen_err verify(void *ctx, const pln_quic_peer *peer, pln_now now) {
     quic_node *node = ctx;
@@ -113,7 +113,7 @@ void quic_pair_fini(quic_pair *pair) {
     pln_heap_fini(&pair->wires);
 }
 
-/* ---- The network ------------------------------------------------------------------------------- */
+/* ---- The network ----------------------------------------------------------------------------- */
 
 static bool happens(quic_pair *pair, unsigned per_mille) {
     return per_mille > 0 && pln_rng_below(&pair->rng, 1000) < per_mille;
@@ -199,7 +199,7 @@ static void drain_packets(quic_node *node) {
     }
 }
 
-/* ---- Events ------------------------------------------------------------------------------------ */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 static void note_event(quic_node *node, pln_quic_event *event) {
     node->seen[event->kind]++;
@@ -244,7 +244,7 @@ void quic_pair_settle(quic_pair *pair) {
     }
 }
 
-/* ---- Time -------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------ */
 
 static pln_ts next_time(const quic_pair *pair) {
     pln_ts next = pln_heap_next(&pair->wires);
@@ -302,7 +302,7 @@ void quic_pair_run(quic_pair *pair, pln_dur span) {
     (void)quic_pair_run_until(pair, NULL, span);
 }
 
-/* ---- Short cuts -------------------------------------------------------------------------------- */
+/* ---- Short cuts ------------------------------------------------------------------------------ */
 
 pollen_err quic_node_dial(quic_node *from, quic_node *to, bool invite) {
     return pln_quic_dial(from->quic, &to->self, &to->key, invite, from->pair->now, &from->conn);

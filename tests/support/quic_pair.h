@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * QUIC endpoints that talk to each other in memory, on a virtual clock: a pair, or a few more.  The network
- * between them has one delay and can lose, duplicate, reorder and damage packets, from a seed.
+ * QUIC endpoints that talk to each other in memory, on a virtual clock: a pair, or a few more.  The
+ * network between them has one delay and can lose, duplicate, reorder and damage packets, from a
+ * seed.
  *
  * Use:  quic_pair pair; quic_pair_init(&pair, seed); quic_node *a = quic_pair_add(&pair, NULL); ...
- *       quic_node_dial(a, b, false); quic_pair_run(&pair, PLN_S(1)); ... quic_pair_fini(&pair);
+ * quic_node_dial(a, b, false); quic_pair_run(&pair, PLN_S(1)); ... quic_pair_fini(&pair);
  *
  * Mistakes of a test end it with abort(): this is no cmocka code, fuzzers use it as well.
  */

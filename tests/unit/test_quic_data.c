@@ -42,7 +42,7 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* ---- Datagrams --------------------------------------------------------------------------------- */
+/* ---- Datagrams ------------------------------------------------------------------------------- */
 
 static size_t datagram_max(const quic_node *node) {
     return pln_quic_datagram_max(node->quic, node->conn);
@@ -179,7 +179,7 @@ static void datagrams_of_one_size_travel_in_one_batch(void **state) {
     assert_in_range(largest, 8, 64);
 }
 
-/* ---- Streams ----------------------------------------------------------------------------------- */
+/* ---- Streams --------------------------------------------------------------------------------- */
 
 static int64_t open_stream(quic_node *node) {
     int64_t id = -1;

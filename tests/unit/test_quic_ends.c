@@ -52,7 +52,7 @@ static pln_quic_stats stats_of(const quic_node *node) {
     return stats;
 }
 
-/* ---- Close ------------------------------------------------------------------------------------- */
+/* ---- Close ----------------------------------------------------------------------------------- */
 
 static void phrases_arrive_printable_and_cut(void **state) {
     fixture *f = *state;
@@ -169,7 +169,7 @@ static void an_id_is_not_used_twice(void **state) {
     assert_int_equal(pln_quic_conn_info(f->a->quic, first, &info), POLLEN_ENOENT);
 }
 
-/* ---- Time -------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------ */
 
 static void silence_ends_a_connection_after_the_idle_timeout(void **state) {
     fixture *f = *state;
@@ -292,7 +292,7 @@ static void a_lost_ping_is_repeated(void **state) {
     assert_true(quic_node_info(f->a).last_rx_at > before);
 }
 
-/* ---- Resets ------------------------------------------------------------------------------------ */
+/* ---- Resets ---------------------------------------------------------------------------------- */
 
 /* The acceptor restarts with the same key and nothing else: its dialler learns of it at once. */
 static void a_restarted_server_resets_its_clients(void **state) {
@@ -307,7 +307,8 @@ static void a_restarted_server_resets_its_clients(void **state) {
     connect_pair(f);
 }
 
-/* A client's first connection id has no token (RFC 9000, 18.2): the server cannot believe its reset. */
+/* A client's first connection id has no token (RFC 9000, 18.2): the server cannot believe its
+ * reset. */
 static void a_restarted_client_cannot_reset_its_server(void **state) {
     fixture *f = *state;
     quic_node_restart(f->a);

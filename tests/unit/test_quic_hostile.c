@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peers that hold a good key and send what no good peer would: memory stays bounded, others are unhurt. */
+/* Peers that hold a good key and send what no good peer would: memory stays bounded, others are
+ * unhurt. */
 #include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -82,8 +83,9 @@ static void flood(fixture *f, const quic_frames *frames, unsigned count) {
     quic_pair_run(&f->pair, PLN_MS(50));
 }
 
-/* What the good one holds because of the bad one: how much memory there is before and after the end of
- * their connection, while the bad one is gone.  0 under sanitizers, which then only look for crashes. */
+/* What the good one holds because of the bad one: how much memory there is before and after the end
+ * of their connection, while the bad one is gone.  0 under sanitizers, which then only look for
+ * crashes. */
 static size_t held(fixture *f) {
     assert_friend_unhurt(f);
     quic_node_restart(f->bad);
@@ -98,7 +100,7 @@ static size_t held(fixture *f) {
 
 #define KIB 1024u
 
-/* ---- Floods ------------------------------------------------------------------------------------ */
+/* ---- Floods ---------------------------------------------------------------------------------- */
 
 static void path_challenges_do_not_pile_up(void **state) {
     fixture *f = *state;
@@ -240,7 +242,7 @@ static void session_tickets_are_swallowed(void **state) {
     assert_true(quic_node_connected(f->good));
 }
 
-/* ---- Violations -------------------------------------------------------------------------------- */
+/* ---- Violations ------------------------------------------------------------------------------ */
 
 static void send_frames(fixture *f, const char *bytes, size_t size) {
     quic_forge_send(f->bad, f->good, (const uint8_t *)bytes, size);
@@ -297,10 +299,10 @@ static void a_peer_s_phrase_is_defused(void **state) {
     assert_string_equal(f->good->closed.phrase, "[2J!");
 }
 
-/* ---- Servers ----------------------------------------------------------------------------------- */
+/* ---- Servers --------------------------------------------------------------------------------- */
 
-/* Dials a server whose first flight carries these frames in its 1-RTT packets, at which point ngtcp2 1.11
- * must not see them. */
+/* Dials a server whose first flight carries these frames in its 1-RTT packets, at which point
+ * ngtcp2 1.11 must not see them. */
 static void dial_forged(fixture *f, const quic_frames *frames) {
     assert_int_equal(quic_node_dial(f->good, f->bad, false), POLLEN_OK);
     quic_pair_settle(&f->pair);

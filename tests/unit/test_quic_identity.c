@@ -68,7 +68,7 @@ static void assert_refused(const fixture *f, uint64_t code, pollen_err err) {
     assert_string_equal(f->a->closed.phrase, "");
 }
 
-/* ---- Verdicts ---------------------------------------------------------------------------------- */
+/* ---- Verdicts -------------------------------------------------------------------------------- */
 
 static void verify_sees_what_was_presented(void **state) {
     fixture *f = *state;
@@ -85,7 +85,8 @@ static void verify_sees_what_was_presented(void **state) {
     assert_int_equal(f->b->judged_cert_size, 354);
 }
 
-/* The client finishes its handshake before the server has seen its certificate: that is no session. */
+/* The client finishes its handshake before the server has seen its certificate: that is no
+ * session. */
 static void a_client_that_the_server_refuses_was_never_connected(void **state) {
     fixture *f = *state;
     f->b->verdict = POLLEN_EREVOKED;
@@ -184,7 +185,7 @@ static void nobody_dials_what_cannot_be_sent_to(void **state) {
                      POLLEN_EADDR);
 }
 
-/* ---- Invites ----------------------------------------------------------------------------------- */
+/* ---- Invites --------------------------------------------------------------------------------- */
 
 static void an_invite_dial_presents_a_bare_certificate(void **state) {
     fixture *f = *state;
@@ -228,10 +229,10 @@ static void invite_connections_are_few(void **state) {
     assert_int_equal(quic_node_seen(f->b, PLN_QUIC_CONNECTED), PLN_INVITE_CONNS_MAX + 1);
 }
 
-/* ---- ALPN -------------------------------------------------------------------------------------- */
+/* ---- ALPN ------------------------------------------------------------------------------------ */
 
-/* Dials with a session that offers these names only, without MANDATORY, so that the server's judgement is
- * what is seen. */
+/* Dials with a session that offers these names only, without MANDATORY, so that the server's
+ * judgement is what is seen. */
 static void dial_offering(fixture *f, bool invite, const char *first, const char *second) {
     const char *texts[] = {first, second};
     gnutls_datum_t names[2];
@@ -337,7 +338,7 @@ static void who_accepts_nothing_says_so_at_once(void **state) {
     assert_int_equal(quic_node_seen(f->b, PLN_QUIC_CLOSED), 0);
 }
 
-/* ---- Bad certificates -------------------------------------------------------------------------- */
+/* ---- Bad certificates ------------------------------------------------------------------------ */
 
 /* A chain of the client's own making, under its own key. */
 typedef struct chain {
@@ -382,8 +383,8 @@ static void falsify(gnutls_pcert_st *cert, const uint8_t *bytes, size_t size) {
     cert->cert.size = (unsigned)size;
 }
 
-/* GnuTLS has copied the list's head: what it will send is the buffer that we find again here, which can be
- * overwritten in place. */
+/* GnuTLS has copied the list's head: what it will send is the buffer that we find again here, which
+ * can be overwritten in place. */
 static void overwrite(const chain *c, const uint8_t *bytes, size_t size) {
     assert_true(size <= c->certs[0].cert.size);
     memcpy(c->certs[0].cert.data, bytes, size);

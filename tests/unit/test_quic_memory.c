@@ -57,7 +57,7 @@ static void an_identity_is_kept_when_the_next_cannot_be_made(void **state) {
     quic_pair_fini(&pair);
 }
 
-/* ---- A life ------------------------------------------------------------------------------------ */
+/* ---- A life ---------------------------------------------------------------------------------- */
 
 typedef struct stock {
     pln_chunk *chunks[8]; /* Made beforehand: only the endpoint's own allocations are to fail. */

@@ -122,7 +122,8 @@ static void cubic_works_as_well(void **state) {
     quic_pair_fini(&f.pair);
 }
 
-/* 30 % of a handshake's packets are lost, doubled, late or damaged: it succeeds or ends, nothing else. */
+/* 30 % of a handshake's packets are lost, doubled, late or damaged: it succeeds or ends, nothing
+ * else. */
 static void a_handshake_on_a_bad_network_ends_one_way_or_the_other(void **state) {
     (void)state;
     uint64_t seed = test_seed();
@@ -149,7 +150,7 @@ static void a_handshake_on_a_bad_network_ends_one_way_or_the_other(void **state)
     assert_true(connected > 40);
 }
 
-/* ---- Moving ------------------------------------------------------------------------------------ */
+/* ---- Moving ---------------------------------------------------------------------------------- */
 
 static void a_client_with_a_new_port_keeps_its_connection(void **state) {
     (void)state;
@@ -253,7 +254,7 @@ static void hurried_moves_break_nothing(void **state) {
     quic_pair_fini(&f.pair);
 }
 
-/* ---- Many -------------------------------------------------------------------------------------- */
+/* ---- Many ------------------------------------------------------------------------------------ */
 
 static void thirty_nodes_connect_all_at_once(void **state) {
     (void)state;
@@ -336,7 +337,7 @@ static void a_dead_peer_does_not_hold_up_the_others(void **state) {
     quic_pair_fini(&f.pair);
 }
 
-/* ---- Replay ------------------------------------------------------------------------------------ */
+/* ---- Replay ---------------------------------------------------------------------------------- */
 
 static uint64_t trace_of(uint64_t seed) {
     fixture f;

@@ -40,7 +40,7 @@ static pln_quic_stats stats_of(const quic_node *node) {
     return stats;
 }
 
-/* ---- Buckets ----------------------------------------------------------------------------------- */
+/* ---- Buckets --------------------------------------------------------------------------------- */
 
 static const pln_hash_key HASH_KEY = {{1}};
 
@@ -92,7 +92,7 @@ static void a_flood_of_sources_wins_nothing(void **state) {
     pln_admit_destroy(admit);
 }
 
-/* ---- Initials ---------------------------------------------------------------------------------- */
+/* ---- Initials -------------------------------------------------------------------------------- */
 
 /* A first packet as a real client would send it. */
 typedef struct initial {
@@ -202,7 +202,7 @@ static void half_open_handshakes_are_bounded(void **state) {
     f->b->quic->stats.handshakes = 0;
 }
 
-/* ---- Amplification ----------------------------------------------------------------------------- */
+/* ---- Amplification --------------------------------------------------------------------------- */
 
 static void an_unproven_address_gets_three_times_what_it_sent(void **state) {
     fixture *f = *state;
@@ -297,7 +297,7 @@ static void retry_and_refusal_are_smaller_than_the_question(void **state) {
     assert_in_range(f->b->largest_sent, 1, 300);
 }
 
-/* ---- Tokens ------------------------------------------------------------------------------------ */
+/* ---- Tokens ---------------------------------------------------------------------------------- */
 
 static bool keep_retry(quic_pair *pair, quic_node *from, pln_datagram *packet, uint8_t *data) {
     initial *kept = pair->ctx;
@@ -384,7 +384,7 @@ static void a_forged_retry_is_ignored(void **state) {
     assert_true(quic_node_connected(f->a));
 }
 
-/* ---- Versions ---------------------------------------------------------------------------------- */
+/* ---- Versions -------------------------------------------------------------------------------- */
 
 static void make_version(uint8_t *packet, size_t size, uint32_t version, uint8_t cid_size) {
     memset(packet, 0, size);
@@ -462,7 +462,7 @@ static void version_negotiation_ends_a_dial(void **state) {
     assert_int_equal(f->a->closed.err, POLLEN_EVERSION);
 }
 
-/* ---- Garbage ----------------------------------------------------------------------------------- */
+/* ---- Garbage --------------------------------------------------------------------------------- */
 
 static void any_size_and_any_first_byte_is_survived(void **state) {
     fixture *f = *state;

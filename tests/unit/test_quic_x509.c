@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Certificates, byte for byte against those of the reference, and what its reader takes and refuses. */
+/* Certificates, byte for byte against those of the reference, and what its reader takes and
+ * refuses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,7 +83,7 @@ static void certificates_are_the_reference_s_byte_for_byte(void **state) {
     json_decref(file);
 }
 
-/* ---- Verdicts ---------------------------------------------------------------------------------- */
+/* ---- Verdicts -------------------------------------------------------------------------------- */
 
 typedef struct expectation {
     pollen_err err;
@@ -148,7 +149,7 @@ static void the_reader_agrees_with_the_reference(void **state) {
     json_decref(file);
 }
 
-/* ---- Edges ------------------------------------------------------------------------------------- */
+/* ---- Edges ----------------------------------------------------------------------------------- */
 
 static pln_bytes make(const pln_x509_fields *fields, pollen_err expected) {
     pollen_seed seed = {{3}};

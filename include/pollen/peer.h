@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The peer store: which peers are known, and when to dial which of them how.  A state machine that does no
- * I/O: it is told what happened and when, and answers with what to do.  pollen_mesh can be driven by it,
- * and so can any other transport.
+ * The peer store: which peers are known, and when to dial which of them how.  A state machine that
+ * does no I/O: it is told what happened and when, and answers with what to do.  pollen_mesh can be
+ * driven by it, and so can any other transport.
  *
- *   Discovered -> Connecting -> Connected -> Discovered ...    a session is made and, when lost, made again
- *                 Connecting -> Discovered                     an attempt failed; the next one after a delay
- *                 Connecting -> Unreachable -> Connecting ...  all stages failed; again after growing delays
+ *   Discovered -> Connecting -> Connected -> Discovered ..    a session, and when lost, another
+ *                 Connecting -> Discovered                    an attempt failed; again soon
+ *                 Connecting -> Unreachable -> Connecting ..  all stages failed; again later
  *
- * An attempt has one of three stages, each tried so often before the next: EagerRetry (once, at the last
- * address, skipped when there is none), Direct (twice, at all addresses), Punch (twice).  It has an id and
- * a deadline.  Results of an attempt that is over, and events of a session older than the newest one
- * known, change nothing.
+ * An attempt has one of three stages, each tried so often before the next: EagerRetry (once, at the
+ * last address, skipped when there is none), Direct (twice, at all addresses), Punch (twice).  It
+ * has an id and a deadline.  Results of an attempt that is over, and events of a session older than
+ * the newest one known, change nothing.
  *
- * Calling order: any number of pollen_peer_store_step(); then pollen_peer_store_poll_output() until false;
- * then pollen_peer_store_next_expiry() says when the next tick has something to do.  An output not yet
- * pulled is withdrawn when a later input overtakes it.
+ * Calling order: any number of pollen_peer_store_step(); then pollen_peer_store_poll_output() until
+ * false; then pollen_peer_store_next_expiry() says when the next tick has something to do.  An
+ * output not yet pulled is withdrawn when a later input overtakes it.
  *
- * Same inputs at the same times, same outputs, in the same order: peers that are due are served by due
- * time, then by key.  Times are nanoseconds of any clock that never goes back.
+ * Same inputs at the same times, same outputs, in the same order: peers that are due are served by
+ * due time, then by key.  Times are nanoseconds of any clock that never goes back.
  *
  * Thread: a store may be used by one thread at a time.
  */
@@ -64,8 +64,8 @@ typedef struct pollen_peer_store_config {
     void (*random)(void *context, uint8_t *bytes, size_t count);
     void *random_context;
     unsigned jitter_percent; /* Each delay grows by up to this much; default 20, 0: exact. */
-    /* A quarter of what may be dialled is kept for peers that are permanent, that had a session until
-     * now, or that a RETRY asked for. */
+    /* A quarter of what may be dialled is kept for peers that are permanent, that had a session
+     * until now, or that a RETRY asked for. */
     unsigned dials_max;                /* Attempts at once; default 64, 0: no limit. */
     unsigned dials_per_second;         /* Default 50, 0: no limit. */
     unsigned dials_burst;              /* So many may start at once; default 50. */
@@ -90,19 +90,22 @@ POLLEN_API POLLEN_MUST_USE pollen_err
 pollen_peer_store_create(const pollen_peer_store_config *config, pollen_peer_store **ret_store);
 POLLEN_API void pollen_peer_store_destroy(pollen_peer_store *store); /* Accepts NULL. */
 
-/* ---- Input ------------------------------------------------------------------------------------- */
+/* ---- Input ----------------------------------------------------------------------------------- */
 
 typedef enum pollen_peer_input_kind {
-    /* Addresses became known: they replace those known before.  An unknown peer is dialled at the next
-     * tick; an unreachable one as well when there is an address among them that it did not have (but not
-     * one that refused us). */
+    /* Addresses became known: they replace those known before.  An unknown peer is dialled at
+     * the next tick, and so is an unreachable one when an address is new to it, unless it is
+     * unreachable because of a refusal. */
     POLLEN_PEER_INPUT_DISCOVER,
     POLLEN_PEER_INPUT_TICK,    /* Time has passed: fails overdue attempts, starts due ones. */
     POLLEN_PEER_INPUT_CONNECT, /* A session stands, whoever initiated it. */
-    POLLEN_PEER_INPUT_CONNECT_FAILED, /* The attempt is over. */
-    POLLEN_PEER_INPUT_DISCONNECTED,   /* The session ended. */
-    /* Forgets all back-off and dials at the next tick.  While an attempt runs it goes on; should it fail,
-     * the next one follows without delay. */
+    /* The attempt is over.  REVOKED, DENIED and CERT_EXPIRED are refusals: the peer was reached, so
+     * that no other stage would do better. */
+    POLLEN_PEER_INPUT_CONNECT_FAILED,
+    /* The session ended.  REVOKED and DENIED are refusals. */
+    POLLEN_PEER_INPUT_DISCONNECTED,
+    /* Forgets all back-off and dials at the next tick.  While an attempt runs it goes on; should
+     * it fail, the next one follows without delay. */
     POLLEN_PEER_INPUT_RETRY,
     POLLEN_PEER_INPUT_FORGET, /* Removes the peer, in whatever state. */
     POLLEN_PEER_INPUT_MOVED,  /* The session moved to another address. */
@@ -116,16 +119,18 @@ typedef struct pollen_peer_input {
     const pollen_addr *addrs; /* DISCOVER: in the order to be dialled.  Port 0 stands for `port`. */
     size_t addr_count;
     uint16_t port; /* DISCOVER: 0 for the one known before. */
-    /* DISCOVER: configured, not learnt.  The peer can not be forgotten any more, and these addresses stay
-     * beside all that is learnt, until the next permanent DISCOVER of the peer. */
+    /* DISCOVER: configured, not learnt.  The peer can not be forgotten any more, and these
+     * addresses stay beside all that is learnt, until the next permanent DISCOVER of the peer. */
     bool permanent;
 
-    /* DISCOVER: address of the last session, port 0 when not known.  CONNECT, MOVED: the far end's, port 0
-     * when it has none that could be dialled. */
+    /* DISCOVER: address of the last session, port 0 when not known.  CONNECT, MOVED: the far
+     * end's, port 0 when it has none that could be dialled. */
     pollen_addr addr;
-    bool inbound;             /* CONNECT */
-    uint64_t attempt;         /* CONNECT_FAILED; CONNECT: 0 when no attempt led to it. */
-    uint64_t generation;      /* CONNECT, DISCONNECTED, MOVED: see pollen_event; 0 is never late. */
+    bool inbound;     /* CONNECT */
+    uint64_t attempt; /* CONNECT_FAILED; CONNECT: 0 when no attempt led to it. */
+    /* CONNECT, DISCONNECTED, MOVED: see pollen_event.  0 for a caller that has none; then a
+     * CONNECT is late when its attempt is, and the others never are. */
+    uint64_t generation;
     pollen_end_reason reason; /* DISCONNECTED, CONNECT_FAILED */
 } pollen_peer_input;
 
@@ -140,7 +145,7 @@ POLLEN_API POLLEN_MUST_USE pollen_err pollen_peer_store_step(pollen_peer_store *
                                                              uint64_t now_ns,
                                                              const pollen_peer_input *input);
 
-/* ---- Output ------------------------------------------------------------------------------------ */
+/* ---- Output ---------------------------------------------------------------------------------- */
 
 typedef enum pollen_peer_output_kind {
     POLLEN_PEER_OUTPUT_CONNECTED,             /* Once for each session. */
@@ -167,14 +172,14 @@ typedef struct pollen_peer_output {
 POLLEN_API POLLEN_MUST_USE bool pollen_peer_store_poll_output(pollen_peer_store *store,
                                                               pollen_peer_output *ret_output);
 
-/* When a tick next has something to do: in the past when it already has, POLLEN_PEER_NEVER when only
- * another input can change anything. */
+/* When a tick next has something to do: in the past when it already has, POLLEN_PEER_NEVER when
+ * only another input can change anything. */
 POLLEN_API uint64_t pollen_peer_store_next_expiry(const pollen_peer_store *store);
 
-/* ---- What is known ----------------------------------------------------------------------------- */
+/* ---- What is known --------------------------------------------------------------------------- */
 
-/* A snapshot of one peer.  Times that have not been are POLLEN_PEER_NEVER, addresses that are not known
- * have port 0. */
+/* A snapshot of one peer.  Times that have not been are POLLEN_PEER_NEVER, addresses that are
+ * not known have port 0. */
 typedef struct pollen_peer {
     pollen_key key;
     pollen_peer_state state;
@@ -208,7 +213,8 @@ POLLEN_API POLLEN_MUST_USE pollen_err pollen_peer_store_find(const pollen_peer_s
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_peer_store_at(const pollen_peer_store *store,
                                                            size_t index, pollen_peer *ret_peer);
 
-/* "discovered", "eager_retry", "connect_failed", "attempt_connect", ...; "unknown" for a foreign number. */
+/* "discovered", "eager_retry", "connect_failed", "attempt_connect", ...; "unknown" for a foreign
+ * number. */
 POLLEN_API const char *pollen_peer_state_name(pollen_peer_state state);
 POLLEN_API const char *pollen_connect_stage_name(pollen_connect_stage stage);
 POLLEN_API const char *pollen_peer_input_name(pollen_peer_input_kind kind);

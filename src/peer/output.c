@@ -87,7 +87,7 @@ bool pollen_peer_store_poll_output(pollen_peer_store *store, pollen_peer_output 
     return true;
 }
 
-/* ---- Snapshots --------------------------------------------------------------------------------- */
+/* ---- Snapshots ------------------------------------------------------------------------------- */
 
 static void snapshot(const pln_peer *peer, pollen_peer *ret_peer) {
     *ret_peer = (pollen_peer){

@@ -29,7 +29,7 @@ static int compare_times(const pln_tree_node *a, const pln_tree_node *b) {
     return pln_key_compare(&x->key, &y->key);
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 void pollen_peer_store_config_init(pollen_peer_store_config *config) {
     *config = (pollen_peer_store_config){
@@ -120,7 +120,7 @@ uint64_t pln_peer_store_visited(const pollen_peer_store *store) {
     return visited;
 }
 
-/* ---- Steps ------------------------------------------------------------------------------------- */
+/* ---- Steps ----------------------------------------------------------------------------------- */
 
 static bool is_input_usable(const pollen_peer_input *input) {
     switch (input->kind) {

@@ -5,10 +5,11 @@
  * Design notes.  A peer is in the tree by_key, and in one of three queues by time: DISCOVERED and
  * UNREACHABLE wait for the time to dial, among the favoured or the others; CONNECTING waits for its
  * deadline; CONNECTED for nothing.  The queues are apart so that a dial budget that is used up
- * leaves the due peers where they are, without looking at them.  An input is judged in three steps: classify() says what
- * it means to the peer, without changing anything; the table says what follows; run() does it.
- * Whatever can fail is done before the second step.  Outputs are a list through the peers
- * themselves, at most one of each, so that no output can be lost for want of memory.
+ * leaves the due peers where they are, without looking at them.  An input is judged in three steps:
+ * classify() says what it means to the peer, without changing anything; the table says what
+ * follows; run() does it.  Whatever can fail is done before the second step.  Outputs are a list
+ * through the peers themselves, at most one of each, so that no output can be lost for want of
+ * memory.
  */
 #ifndef PLN_PEER_STORE_H
 #define PLN_PEER_STORE_H
@@ -95,7 +96,7 @@ void pln_peer_store_set_log(pollen_peer_store *store, const pln_log *log);
 /* Nodes of the queues looked at so far: tests measure the work of a tick by it. */
 uint64_t pln_peer_store_visited(const pollen_peer_store *store);
 
-/* ---- Between the files of this room ----------------------------------------------------------- */
+/* ---- Between the files of this room ---------------------------------------------------------- */
 
 pln_peer *pln_peer_find(const pollen_peer_store *store, const pollen_key *key);
 

@@ -51,7 +51,7 @@ static uint64_t pick(world *w, uint64_t below) {
     return pln_rng_below(&w->rng, below);
 }
 
-/* ---- The model --------------------------------------------------------------------------------- */
+/* ---- The model ------------------------------------------------------------------------------- */
 
 static void drop_pending(world *w, size_t i) {
     size_t kept = 0;
@@ -251,7 +251,7 @@ static void model_forget(world *w, size_t i) {
         .deadline = POLLEN_PEER_NEVER, .due = POLLEN_PEER_NEVER, .connected_at = POLLEN_PEER_NEVER};
 }
 
-/* ---- The model's ticks ------------------------------------------------------------------------- */
+/* ---- The model's ticks ----------------------------------------------------------------------- */
 
 static uint64_t interval_of(const world *w) {
     unsigned rate = w->rig.config.dials_per_second;
@@ -339,7 +339,7 @@ static uint64_t model_next_expiry(const world *w) {
     return next > w->now ? next : w->now;
 }
 
-/* ---- Comparing --------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static size_t model_addrs(const model_peer *p, pollen_addr *addrs) {
     size_t count = 0;
@@ -423,7 +423,7 @@ static void pull_outputs(world *w) {
     assert_false(pollen_peer_store_poll_output(w->rig.store, &output));
 }
 
-/* ---- Random inputs ----------------------------------------------------------------------------- */
+/* ---- Random inputs --------------------------------------------------------------------------- */
 
 static pollen_addr random_addr(world *w) {
     pollen_addr addr = rig_addr("192.0.2.1:60611");
@@ -585,7 +585,7 @@ static void test_the_store_does_what_the_model_does(void **state) {
     }
 }
 
-/* ---- Same inputs, same outputs ----------------------------------------------------------------- */
+/* ---- Same inputs, same outputs --------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t hash, const void *bytes, size_t count) {
     const uint8_t *at = bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A peer store on a virtual clock, in milliseconds.  Delays are exact and dials unlimited unless the
- * test changes the configuration before it opens the rig.
+ * A peer store on a virtual clock, in milliseconds.  Delays are exact and dials unlimited unless
+ * the test changes the configuration before it opens the rig.
  *
  * Use:  pollen_test(<name> LIBRARIES pollen_peer_rig) in CMake.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts that the peer store is made of: the table, the stages, the delays, the budget, the tree. */
+/* The parts that the peer store is made of: the table, the stages, the delays, the budget, the
+ * tree. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 #include "peer/fsm.h"
 #include "peer/tree.h"
 
-/* ---- The table --------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 static void test_every_cell_is_written_and_leads_to_a_state(void **state) {
     (void)state;
@@ -76,7 +77,7 @@ static void test_a_step_writes_the_state_of_its_cell(void **state) {
     assert_int_equal(peer, POLLEN_PEER_ABSENT);
 }
 
-/* ---- Stages ------------------------------------------------------------------------------------ */
+/* ---- Stages ---------------------------------------------------------------------------------- */
 
 static void test_stages_escalate_after_one_two_and_two_failures(void **state) {
     (void)state;
@@ -104,7 +105,7 @@ static void test_the_first_stage_is_direct_without_a_last_address(void **state) 
     assert_int_equal(pln_peer_stage_first(false).stage, POLLEN_STAGE_DIRECT);
 }
 
-/* ---- Names ------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static void test_every_number_has_a_name_of_its_own(void **state) {
     (void)state;
@@ -134,7 +135,7 @@ static void test_a_foreign_number_is_unknown(void **state) {
     assert_string_equal(pln_peer_action_name((pln_peer_action)99), "unknown");
 }
 
-/* ---- Delays ------------------------------------------------------------------------------------ */
+/* ---- Delays ---------------------------------------------------------------------------------- */
 
 static void test_a_growing_delay_doubles_up_to_its_cap(void **state) {
     (void)state;
@@ -158,7 +159,7 @@ static void test_the_delay_between_attempts_goes_by_the_failures_of_the_stage(vo
     }
 }
 
-/* ---- Budget ------------------------------------------------------------------------------------ */
+/* ---- Budget ---------------------------------------------------------------------------------- */
 
 static unsigned take_all(pln_budget *budget, bool favoured, pln_ts now) {
     unsigned taken = 0;
@@ -212,7 +213,7 @@ static void test_a_quarter_is_kept_for_the_favoured(void **state) {
     assert_int_equal(pln_budget_free_at(&budget, false), PLN_MS(300));
 }
 
-/* ---- Tree -------------------------------------------------------------------------------------- */
+/* ---- Tree ------------------------------------------------------------------------------------ */
 
 typedef struct item {
     int value;

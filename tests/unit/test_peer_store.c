@@ -43,7 +43,7 @@ static void expect_addr(const pollen_addr *addr, const char *text) {
     assert_string_equal(addr->port == 0 ? "none" : pollen_addr_format(addr, given), text);
 }
 
-/* ---- The whole way ----------------------------------------------------------------------------- */
+/* ---- The whole way --------------------------------------------------------------------------- */
 
 static void test_delay_after_a_session_goes_by_its_end(void **state) {
     (void)state;
@@ -144,7 +144,7 @@ static void test_a_last_address_learnt_late_keeps_the_stage(void **state) {
     assert_int_equal(rig.outputs[0].kind, DIAL_DIRECT);
 }
 
-/* ---- An unknown peer --------------------------------------------------------------------------- */
+/* ---- An unknown peer ------------------------------------------------------------------------- */
 
 static void test_inputs_that_end_something_create_no_peer(void **state) {
     (void)state;
@@ -193,7 +193,7 @@ static void test_a_retry_creates_a_peer_without_addresses(void **state) {
     assert_int_equal(rig.outputs[0].addr_count, 0);
 }
 
-/* ---- Discovered -------------------------------------------------------------------------------- */
+/* ---- Discovered ------------------------------------------------------------------------------ */
 
 static void test_new_addresses_do_not_hurry_a_peer_that_waits(void **state) {
     (void)state;
@@ -221,7 +221,7 @@ static void test_a_peer_that_waits_may_connect_to_us(void **state) {
     assert_int_equal(rig_tick(&rig, 5000), 0);
 }
 
-/* ---- Connecting -------------------------------------------------------------------------------- */
+/* ---- Connecting ------------------------------------------------------------------------------ */
 
 static void test_addresses_told_during_an_attempt_are_for_the_next_one(void **state) {
     (void)state;
@@ -242,7 +242,7 @@ static void test_a_session_that_ends_unannounced_ends_the_attempt(void **state) 
     rig_expect(&rig, 1, DISCOVERED, DIRECT, 0, 5100);
 }
 
-/* ---- Connected --------------------------------------------------------------------------------- */
+/* ---- Connected ------------------------------------------------------------------------------- */
 
 static void test_a_newer_session_is_announced_as_well(void **state) {
     (void)state;
@@ -308,7 +308,7 @@ static void test_a_session_without_an_address_leaves_those_known(void **state) {
     rig_expect(&rig, 1, DISCOVERED, DIRECT, 0, 1000);
 }
 
-/* ---- Unreachable ------------------------------------------------------------------------------- */
+/* ---- Unreachable ----------------------------------------------------------------------------- */
 
 static void test_a_retry_wakes_an_unreachable_peer(void **state) {
     (void)state;
@@ -326,7 +326,7 @@ static void test_an_unreachable_peer_may_connect_to_us(void **state) {
     assert_int_equal(rig_tick(&rig, now + 20000), 0);
 }
 
-/* ---- Addresses --------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 static void discover_ports(int64_t ms, const char *const *texts, const uint16_t *ports,
                            size_t count, uint16_t port) {
@@ -371,7 +371,7 @@ static void test_addresses_beyond_the_maximum_are_dropped(void **state) {
     assert_int_equal(peer.addrs[POLLEN_PEER_ADDRS_MAX - 1].port, 1000 + POLLEN_PEER_ADDRS_MAX - 1);
 }
 
-/* ---- Order and snapshots ----------------------------------------------------------------------- */
+/* ---- Order and snapshots --------------------------------------------------------------------- */
 
 static void test_due_peers_leave_by_time_then_by_key(void **state) {
     (void)state;

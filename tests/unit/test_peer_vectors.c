@@ -39,7 +39,7 @@ typedef struct replay {
     size_t deviations; /* Marked steps at which we did otherwise. */
 } replay;
 
-/* ---- Reading ----------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static size_t peer_number(const char *name) {
     assert_true(name[0] == 'p' && name[1] >= '0' && name[1] < '0' + PEERS);
@@ -95,7 +95,7 @@ static bool same_word(const char *ours, const char *theirs) {
            (strcmp(ours, "eager_retry") == 0 && strcmp(theirs, "eager") == 0);
 }
 
-/* ---- Feeding ----------------------------------------------------------------------------------- */
+/* ---- Feeding --------------------------------------------------------------------------------- */
 
 static pollen_peer_input_kind kind_of(const char *name) {
     for (int kind = POLLEN_PEER_INPUT_DISCOVER; kind <= POLLEN_PEER_INPUT_MOVED; kind++) {
@@ -151,7 +151,7 @@ static void feed(replay *r) {
     assert_int_equal(rig_step(&r->rig, r->now, &input), POLLEN_OK);
 }
 
-/* ---- Comparing outputs ------------------------------------------------------------------------- */
+/* ---- Comparing outputs ----------------------------------------------------------------------- */
 
 static const json_t *expected_output(const replay *r, size_t number) {
     size_t i;
@@ -221,7 +221,7 @@ static void check_order(const replay *r) {
     }
 }
 
-/* ---- Comparing snapshots ----------------------------------------------------------------------- */
+/* ---- Comparing snapshots --------------------------------------------------------------------- */
 
 static const json_t *expected_peer(const replay *r, size_t number) {
     size_t i;
@@ -286,7 +286,7 @@ static void compare_peer(replay *r, size_t number) {
     }
 }
 
-/* ---- The marked steps -------------------------------------------------------------------------- */
+/* ---- The marked steps ------------------------------------------------------------------------ */
 
 static size_t marked_peer(const replay *r) {
     const char *name = rows_text(json_object_get(r->step, "in"), "peer");
@@ -365,7 +365,7 @@ static void check_deviation(replay *r) {
     r->strayed[number] = true;
 }
 
-/* ---- Replaying --------------------------------------------------------------------------------- */
+/* ---- Replaying ------------------------------------------------------------------------------- */
 
 static bool any_strayed(const replay *r) {
     return r->strayed[0] || r->strayed[1] || r->strayed[2] || r->strayed[3];

@@ -352,8 +352,8 @@ static int fail(quic_conn *conn, int error) {
 
 int pln_quic_tls_feed(quic_conn *conn, ngtcp2_encryption_level level, const uint8_t *data,
                       size_t size) {
-    if (conn->tls == NULL) {
-        return 0; /* Tickets, which we have no use for. */
+    if (conn->tls == NULL || level == NGTCP2_ENCRYPTION_LEVEL_1RTT) {
+        return 0; /* Tickets, which the reference sends and we have no use for. */
     }
     int result = 0;
     if (size > 0) {

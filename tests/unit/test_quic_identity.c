@@ -258,6 +258,62 @@ static void dial_offering(fixture *f, bool invite, const char *first, const char
     ngtcp2_conn_set_tls_native_handle(conn->ng, conn->tls);
 }
 
+/* ---- Large first flights ------------------------------------------------------------------- */
+
+static int no_receive(gnutls_session_t session, const unsigned char *data, size_t size) {
+    (void)session;
+    (void)data;
+    (void)size;
+    return 0;
+}
+
+static int send_filling(gnutls_session_t session, gnutls_buffer_t out) {
+    static const uint8_t filling[1200];
+    (void)session;
+    return gnutls_buffer_append_data(out, filling, sizeof(filling)) == 0 ? (int)sizeof(filling)
+                                                                         : GNUTLS_E_MEMORY_ERROR;
+}
+
+/* As with the reference's post-quantum key share, the ClientHello fills more than one packet. */
+static void dial_with_large_hello(fixture *f) {
+    dial(f, false);
+    assert_int_equal(
+        gnutls_session_ext_register(dialled(f)->tls, "filling", 0xfa57, GNUTLS_EXT_TLS, no_receive,
+                                    send_filling, NULL, NULL, NULL,
+                                    GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO),
+        0);
+}
+
+static void a_client_hello_of_two_packets_is_put_together(void **state) {
+    fixture *f = *state;
+    dial_with_large_hello(f);
+    quic_pair_settle(&f->pair);
+    assert_int_equal(f->a->sent_packets, 2);
+    run(f);
+    assert_connected(f, PLN_ALPN_MESH_2);
+}
+
+static bool lose_first(quic_pair *pair, quic_node *from, pln_datagram *packet, uint8_t *data) {
+    (void)pair;
+    (void)packet;
+    (void)data;
+    return from->index != 0 || from->sent_packets != 1;
+}
+
+/* Nothing is kept for an address that only sent the second half: it is asked to prove itself. */
+static void a_second_half_that_comes_alone_is_answered_with_a_retry(void **state) {
+    fixture *f = *state;
+    f->pair.filter = lose_first;
+    dial_with_large_hello(f);
+    quic_pair_run(&f->pair, PLN_S(3));
+    assert_connected(f, PLN_ALPN_MESH_2);
+    pln_quic_stats stats;
+    pln_quic_get_stats(f->b->quic, &stats);
+    assert_int_equal(stats.retries_sent, 1);
+    assert_int_equal(stats.handshakes, 0);
+    assert_int_equal(quic_node_seen(f->b, PLN_QUIC_CLOSED), 0);
+}
+
 /* The ALPN cases that the reference was asked; "pollen/2" alone is ours to accept. */
 static void the_server_chooses_as_the_reference_does(void **state) {
     (void)state;
@@ -509,6 +565,8 @@ int main(void) {
         TEST(an_invite_dial_presents_a_bare_certificate),
         TEST(an_invite_connection_carries_no_streams_of_the_guest),
         TEST(invite_connections_are_few),
+        TEST(a_client_hello_of_two_packets_is_put_together),
+        TEST(a_second_half_that_comes_alone_is_answered_with_a_retry),
         TEST(two_nodes_prefer_pollen_2_in_any_order),
         TEST(a_reference_client_gets_pollen_1),
         TEST(a_reference_server_gives_pollen_1),

@@ -254,6 +254,31 @@ static void hurried_moves_break_nothing(void **state) {
     quic_pair_fini(&f.pair);
 }
 
+/* ---- Keys ------------------------------------------------------------------------------------- */
+
+/* The reference changes keys after its first hundred packets, long after we let go of TLS. */
+static void keys_change_without_tls(void **state) {
+    (void)state;
+    fixture f;
+    init_connected(&f, 1);
+    quic_conn *a = pln_quic_conn_find(f.a->quic, f.a->conn);
+    quic_conn *b = pln_quic_conn_find(f.b->quic, f.b->conn);
+    assert_null(a->tls);
+    assert_null(b->tls);
+    assert_null(a->identity);
+    for (size_t i = 0; i < 6; i++) {
+        quic_conn *who = i % 2 == 0 ? a : b;
+        assert_int_equal(quic_node_send(f.a, 100, 0), POLLEN_OK);
+        quic_pair_run(&f.pair, PLN_S(1));
+        assert_int_equal(ngtcp2_conn_initiate_key_update(who->ng, f.pair.now.mono), 0);
+        assert_int_equal(quic_node_send(f.b, 100, 0), POLLEN_OK);
+        quic_pair_run(&f.pair, PLN_S(1));
+        assert_int_equal(f.a->datagrams.count, i + 1);
+        assert_int_equal(f.b->datagrams.count, i + 1);
+    }
+    quic_pair_fini(&f.pair);
+}
+
 /* ---- Many ------------------------------------------------------------------------------------ */
 
 static void thirty_nodes_connect_all_at_once(void **state) {
@@ -372,6 +397,7 @@ int main(void) {
         cmocka_unit_test(an_unvalidated_address_is_not_reported),
         cmocka_unit_test(streams_go_on_while_the_client_moves_every_five_seconds),
         cmocka_unit_test(hurried_moves_break_nothing),
+        cmocka_unit_test(keys_change_without_tls),
         cmocka_unit_test(thirty_nodes_connect_all_at_once),
         cmocka_unit_test(several_connections_of_one_pair_are_told_apart),
         cmocka_unit_test(a_dead_peer_does_not_hold_up_the_others),

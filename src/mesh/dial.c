@@ -140,6 +140,8 @@ static pollen_err check_connect(const pln_mesh *mesh, const pollen_key *key, siz
     return path_count == 0 ? POLLEN_EADDR : POLLEN_OK;
 }
 
+/* A command is one call, so that it fits a queue of commands: many parameters.
+ * NOLINTNEXTLINE(readability-function-size) */
 void pln_mesh_connect(pln_mesh *mesh, pln_op id, const pollen_key *key, const pln_path *paths,
                       size_t path_count, pln_ts deadline, pln_now now) {
     pln_mesh_op *op = pln_ops_start(mesh, id, PLN_OP_CONNECT, key, deadline);

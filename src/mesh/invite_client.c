@@ -77,11 +77,7 @@ static void close_leg(pln_mesh *mesh, invite_leg *leg, const char *phrase, pln_n
     free_leg(mesh, leg);
 }
 
-static void free_redeem(pln_mesh *mesh, pln_redeem *redeem) {
-    while (redeem->legs != NULL) {
-        free_leg(mesh, redeem->legs);
-    }
-    DL_DELETE(mesh->redeems, redeem);
+static void free_parts(pln_mesh *mesh, pln_redeem *redeem) {
     pln_alarm_fini(mesh, &redeem->stagger);
     pln_alarm_fini(mesh, &redeem->resend);
     pln_alarm_fini(mesh, &redeem->timeout);
@@ -89,6 +85,14 @@ static void free_redeem(pln_mesh *mesh, pln_redeem *redeem) {
     pln_bytes_fini(&redeem->request);
     pln_free(redeem->targets);
     pln_free(redeem);
+}
+
+static void free_redeem(pln_mesh *mesh, pln_redeem *redeem) {
+    while (redeem->legs != NULL) {
+        free_leg(mesh, redeem->legs);
+    }
+    DL_DELETE(mesh->redeems, redeem);
+    free_parts(mesh, redeem);
 }
 
 void pln_invite_client_stop(pln_mesh *mesh, pln_redeem *redeem, pln_now now) {
@@ -358,17 +362,19 @@ static pln_redeem *create_redeem(pln_mesh *mesh, size_t target_count) {
     if (redeem == NULL) {
         return NULL;
     }
-    DL_APPEND(mesh->redeems, redeem);
     redeem->targets = pln_calloc(target_count, sizeof(invite_target));
     if (redeem->targets == NULL || !pln_alarm_init(mesh, &redeem->stagger, on_stagger) ||
         !pln_alarm_init(mesh, &redeem->resend, on_resend) ||
         !pln_alarm_init(mesh, &redeem->timeout, on_timeout)) {
-        free_redeem(mesh, redeem);
+        free_parts(mesh, redeem);
         return NULL;
     }
+    DL_APPEND(mesh->redeems, redeem);
     return redeem;
 }
 
+/* A command is one call, so that it fits a queue of commands: many parameters.
+ * NOLINTNEXTLINE(readability-function-size) */
 void pln_mesh_redeem(pln_mesh *mesh, pln_op id, const pln_invite_token *invite,
                      const pollen_key *targets, const pln_path *paths, size_t path_count,
                      pln_ts deadline, pln_now now) {

@@ -192,7 +192,7 @@ typedef struct pln_mesh_event {
     pln_join_token *join_token;    /* OP_DONE of a redeem: the receiver owns it (fini, pln_free). */
     pln_stream_id stream;          /* STREAM_*, OP_DONE of an open */
     uint16_t port;                 /* STREAM_ACCEPTED */
-    uint64_t code;                 /* STREAM_RESET, STREAM_STOPPED */
+    uint64_t code;                 /* STREAM_RESET; STREAM_STOPPED, where 0 may mean not told */
     pollen_envelope_kind envelope; /* PACKET */
     pln_chunk *body;               /* PACKET: begin..end is the body; the receiver owns it. */
     char token_id[PLN_TOKEN_ID_BYTES]; /* LEDGER_WRITE */

@@ -137,6 +137,7 @@ static bool is_switch_due(const pln_mesh *mesh, const pln_session *newcomer, boo
     if (!old_is_alive || is_reference(newcomer)) {
         return true;
     }
+    PLN_ASSERT(newcomer->peer->primary != NULL);
     int facts = compare_facts(mesh, newcomer, newcomer->peer->primary);
     return facts != 0 ? facts > 0 : !newcomer->inbound;
 }
@@ -174,6 +175,7 @@ static pln_session *choose(const pln_mesh *mesh, const pln_mesh_peer *peer, pln_
     pln_session *best = NULL;
     for (size_t i = 0; i < peer->session_count; i++) {
         pln_session *session = peer->sessions[i];
+        PLN_ASSERT(session != NULL);
         if (is_heard_since(mesh, session, at) && (best == NULL || is_better(mesh, session, best))) {
             best = session;
         }

@@ -189,6 +189,9 @@ static void drain_packets(quic_node *node) {
         REQUIRE(batch.size > 0 && batch.segment > 0 && batch.segment <= batch.size);
         REQUIRE(batch.size <= PLN_TRANSMIT_BYTES);
         REQUIRE((batch.size + batch.segment - 1) / batch.segment <= PLN_TRANSMIT_SEGMENTS);
+        if (batch.size > batch.segment && batch.segment > node->largest_in_batch) {
+            node->largest_in_batch = batch.segment;
+        }
         for (size_t at = 0; at < batch.size; at += batch.segment) {
             size_t size = batch.size - at < batch.segment ? batch.size - at : batch.segment;
             pln_datagram packet = {

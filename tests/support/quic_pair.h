@@ -54,6 +54,7 @@ struct quic_node {
     uint64_t code;  /* Of the last STREAM_RESET or STREAM_STOPPED. */
     pln_chunkq datagrams;
     uint64_t sent_packets, sent_bytes, largest_sent;
+    size_t largest_in_batch; /* Segment of any batch of more than one packet. */
 };
 
 typedef struct quic_wire quic_wire; /* A packet on its way. */

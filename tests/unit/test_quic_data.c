@@ -179,6 +179,21 @@ static void datagrams_of_one_size_travel_in_one_batch(void **state) {
     assert_in_range(largest, 8, 64);
 }
 
+/* It may be the one packet that the system refuses, and must not take others with it. */
+static void a_probe_for_a_larger_mtu_goes_alone(void **state) {
+    fixture *f = *state;
+    f->pair.mtu = 1200;
+    assert_int_equal(quic_node_dial(f->a, f->b, false), POLLEN_OK);
+    for (int i = 0; i < 500; i++) {
+        quic_pair_run(&f->pair, PLN_MS(10));
+        for (int k = 0; k < 10 && quic_node_connected(f->a); k++) {
+            assert_int_equal(quic_node_send(f->a, 1100, 0), POLLEN_OK);
+        }
+    }
+    assert_int_equal(f->a->largest_sent, 1452);
+    assert_in_range(f->a->largest_in_batch, 1100, 1200);
+}
+
 /* ---- Streams --------------------------------------------------------------------------------- */
 
 static int64_t open_stream(quic_node *node) {
@@ -492,6 +507,7 @@ int main(void) {
         TEST(the_receive_queue_is_bounded),
         TEST(an_acknowledged_datagram_is_told_by_its_tag),
         cmocka_unit_test_setup_teardown(datagrams_of_one_size_travel_in_one_batch, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_probe_for_a_larger_mtu_goes_alone, setup, teardown),
         TEST(each_side_ends_for_itself),
         TEST(closed_comes_only_after_the_last_byte_is_read),
         TEST(readable_is_told_once_until_the_queue_ran_dry),

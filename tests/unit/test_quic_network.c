@@ -254,7 +254,7 @@ static void hurried_moves_break_nothing(void **state) {
     quic_pair_fini(&f.pair);
 }
 
-/* ---- Keys ------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 /* The reference changes keys after its first hundred packets, long after we let go of TLS. */
 static void keys_change_without_tls(void **state) {

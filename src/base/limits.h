@@ -76,6 +76,18 @@ enum { PLN_ACCEPTQ_PEER_MAX = 64 };
 /* Known peers: a third above the largest cluster aimed at, 100,000; up to 0.8 KiB each. */
 enum { PLN_PEERS_MAX = 128 * 1024 };
 
+/* Handshakes of one source, which is an IPv4 address or an IPv6 /64.  20 a second as WireGuard; the
+ * burst is larger, because nodes behind one NAT restart together. */
+enum { PLN_ADMIT_PER_SECOND = 20, PLN_ADMIT_BURST = 40 };
+
+/* Connections gone but for a stored close.  Handshakes that fail leave one each, so that strangers
+ * could pile them up; the oldest make room.  1.5 KiB each. */
+enum { PLN_LINGER_MAX = 1024 };
+
+enum { PLN_STRAYS_MAX = 256 };         /* Answers to strangers, waiting to be sent. */
+enum { PLN_EARLY_PACKETS_MAX = 8 };    /* Held for a dialler that is not ready for them. */
+enum { PLN_CERT_EXTENSIONS_MAX = 64 }; /* We send four; each is compared with all others. */
+
 /* RFC 9000, 10.3: a reset is rate limited so that two endpoints cannot keep each other busy. */
 #define PLN_RESET_INTERVAL PLN_MS(20)
 

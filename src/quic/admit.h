@@ -9,11 +9,8 @@
 
 #include "base/addr.h"
 #include "base/hash.h"
+#include "base/limits.h"
 #include "base/time.h"
-
-/* As WireGuard's 20 a second; the burst is larger, because nodes behind one NAT restart
- * together. */
-enum { PLN_ADMIT_PER_SECOND = 20, PLN_ADMIT_BURST = 40 };
 
 typedef struct pln_admit pln_admit;
 

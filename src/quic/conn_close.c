@@ -9,10 +9,6 @@
 #include "base/mem.h"
 #include "quic/internal.h"
 
-/* Handshakes that fail leave one each, so that strangers could pile them up; the oldest make
- * room. */
-enum { LINGER_MAX = 1024 };
-
 enum { PHRASE_SENT_BYTES_MAX = 256 };
 
 /* ---- Lingering ------------------------------------------------------------------------------- */
@@ -53,7 +49,7 @@ static void start_linger(quic_conn *conn, quic_linger linger) {
     if (conn->close_due) {
         pln_quic_conn_ready(conn);
     }
-    if (quic->lingering > LINGER_MAX) {
+    if (quic->lingering > PLN_LINGER_MAX) {
         leave_wire(quic->linger_first);
     }
 }

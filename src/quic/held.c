@@ -10,9 +10,6 @@
 #include "base/mem.h"
 #include "quic/internal.h"
 
-/* A server's first flight has few of them; what is lost here is sent again. */
-enum { HELD_MAX = 8 };
-
 /* The packets with long headers, which come first in a datagram. */
 static size_t long_part(const uint8_t *data, size_t size) {
     size_t at = 0;
@@ -30,8 +27,8 @@ static size_t long_part(const uint8_t *data, size_t size) {
 }
 
 static void hold(quic_conn *conn, uint8_t ecn, const uint8_t *data, size_t size) {
-    if (conn->held_count == HELD_MAX) {
-        return;
+    if (conn->held_count == PLN_EARLY_PACKETS_MAX) {
+        return; /* A server's first flight has fewer; what is lost here is sent again. */
     }
     quic_held *held = pln_malloc(sizeof(*held) + size);
     if (held == NULL) {

@@ -8,8 +8,6 @@
 #include "base/mem.h"
 #include "quic/internal.h"
 
-/* Waiting to be sent; more are dropped, since whoever caused them will ask again. */
-enum { STRAYS_MAX = 256 };
 enum { STRAY_BYTES_MAX = 600 };
 
 /* RFC 9000, 10.3: at least 21 bytes, and one less than the trigger up to 43, so that no loop can
@@ -21,8 +19,8 @@ enum { RESET_BYTES_MAX = 42 };
 #define RETRY_SECRET_LIFE PLN_S(600)
 
 static void push(pln_quic *quic, const pln_datagram *cause, const uint8_t *data, size_t size) {
-    if (quic->stray_count >= STRAYS_MAX) {
-        quic->stats.dropped_limit++;
+    if (quic->stray_count >= PLN_STRAYS_MAX) {
+        quic->stats.dropped_limit++; /* Whoever caused it will ask again. */
         return;
     }
     quic_stray *stray = pln_malloc(sizeof(*stray) + size);

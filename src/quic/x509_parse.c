@@ -7,13 +7,11 @@
 
 #include <string.h>
 
+#include "base/limits.h"
 #include "quic/der.h"
 
-/* We send four; each costs a comparison with all others, to find duplicates. */
-enum { EXTENSIONS_MAX = 64 };
-
 typedef struct extension_list {
-    pln_der oid[EXTENSIONS_MAX];
+    pln_der oid[PLN_CERT_EXTENSIONS_MAX];
     size_t count;
 } extension_list;
 
@@ -171,7 +169,7 @@ static bool note_extension(extension_list *seen, const pln_der *oid) {
             return false;
         }
     }
-    if (seen->count == EXTENSIONS_MAX) {
+    if (seen->count == PLN_CERT_EXTENSIONS_MAX) {
         return false;
     }
     seen->oid[seen->count++] = *oid;

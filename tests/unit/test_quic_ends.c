@@ -159,6 +159,21 @@ static void a_dial_can_be_closed_at_any_moment(void **state) {
     }
 }
 
+/* Each failed handshake leaves a stored close for a while; strangers must not pile them up. */
+static void what_lingers_is_bounded(void **state) {
+    fixture *f = *state;
+    f->b->deaf = true;
+    for (unsigned i = 0; i < PLN_LINGER_MAX + 50; i++) {
+        assert_int_equal(quic_node_dial(f->a, f->b, false), POLLEN_OK);
+        quic_pair_settle(&f->pair);
+        pln_quic_close(f->a->quic, f->a->conn, 0, "", f->pair.now);
+        assert_in_range(f->a->quic->lingering, 1, PLN_LINGER_MAX);
+    }
+    assert_int_equal(f->a->quic->lingering, PLN_LINGER_MAX);
+    quic_pair_run(&f->pair, PLN_S(5));
+    assert_int_equal(f->a->quic->lingering, 0);
+}
+
 static void an_id_is_not_used_twice(void **state) {
     fixture *f = *state;
     pln_conn_id first = f->a->conn;
@@ -393,6 +408,7 @@ int main(void) {
         TEST(after_that_nothing_is_left),
         TEST(both_may_close_at_once),
         cmocka_unit_test(a_dial_can_be_closed_at_any_moment),
+        TEST_UNCONNECTED(what_lingers_is_bounded),
         TEST(an_id_is_not_used_twice),
         TEST(silence_ends_a_connection_after_the_idle_timeout),
         TEST(keep_alives_hold_an_unused_connection),

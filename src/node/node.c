@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "node/observed.h"
+#include "peer/store.h"
 #include "wire/envelope.h"
 
 /* Attempts count from 1 and would need centuries to reach the bit that marks an op as ours. */
@@ -35,7 +36,11 @@ static pollen_err create_store(pln_node *node, const pln_node_config *config) {
     if (config->no_jitter) {
         store.jitter_percent = 0;
     }
-    return pollen_peer_store_create(&store, &node->store);
+    const pollen_err err = pollen_peer_store_create(&store, &node->store);
+    if (err == POLLEN_OK) {
+        pln_peer_store_set_log(node->store, node->log);
+    }
+    return err;
 }
 
 pollen_err pln_node_create(const pln_node_config *config, pln_now now, pln_node **ret) {
@@ -217,6 +222,16 @@ static void handle_observed(pln_node *node, const pln_mesh_event *event) {
     }
 }
 
+/* Who refused our old certificate may take the new one. */
+static void handle_credentials(pln_node *node) {
+    pollen_peer peer;
+    for (size_t i = 0; pollen_peer_store_at(node->store, i, &peer) == POLLEN_OK; i++) {
+        if (peer.refusals > 0) {
+            step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_RETRY, .peer = peer.key});
+        }
+    }
+}
+
 /* True when the event goes no further up. */
 static bool consume(pln_node *node, pln_mesh_event *event) {
     switch (event->kind) {
@@ -249,7 +264,9 @@ static bool consume(pln_node *node, pln_mesh_event *event) {
     case PLN_MESH_STREAM_STOPPED:
     case PLN_MESH_STREAM_CLOSED:
     case PLN_MESH_LEDGER_WRITE:
+        return false;
     case PLN_MESH_CREDENTIALS_CHANGED:
+        handle_credentials(node);
         return false;
     }
     return false;

@@ -402,6 +402,14 @@ void sim_connect(sim_world *world, size_t from, size_t to, pln_dur timeout) {
     pump(world, from);
 }
 
+void sim_keep(sim_world *world, size_t node, size_t peer) {
+    record(world, "%zu keeps %zu", node, peer);
+    const pollen_err err = pln_node_add_bootstrap(sim_node(world, node), sim_key(world, peer),
+                                                  &world->hosts[peer].addr, 1, now_of(world));
+    PLN_ASSERT(err == POLLEN_OK);
+    pump(world, node);
+}
+
 void sim_invite(sim_world *world, pln_invite_token *ret) {
     char text[POLLEN_ADDR_TEXT_BYTES];
     const char *addrs[] = {pollen_addr_format(&world->hosts[0].addr, text)};

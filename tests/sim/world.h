@@ -47,6 +47,9 @@ void sim_partition(sim_world *world, size_t below);
 /* Asks `from` to connect to `to`; the result is logged and counted. */
 void sim_connect(sim_world *world, size_t from, size_t to, pln_dur timeout);
 
+/* `node` keeps a session with `peer` from now on, by the peer state machine. */
+void sim_keep(sim_world *world, size_t node, size_t peer);
+
 /* The root issues an invite that names itself. */
 void sim_invite(sim_world *world, pln_invite_token *ret);
 

@@ -12,8 +12,8 @@
 #include "pln/client.h"
 #include "pln/home.h"
 #include "pln/out.h"
-#include "pln/resolve.h"
 #include "pln/verbs.h"
+#include "run/resolve.h"
 #include "run/statedir.h"
 #include "wire/admission.h"
 

@@ -11,9 +11,9 @@
 #include "base/key.h"
 #include "base/limits.h"
 #include "pln/daemon.h"
-#include "pln/resolve.h"
 #include "run/clock.h"
 #include "run/random.h"
+#include "run/resolve.h"
 #include "run/statedir.h"
 
 #define TICK_MS 1000

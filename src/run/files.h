@@ -25,7 +25,8 @@ POLLEN_MUST_USE pollen_err pln_file_read(const char *path, mode_t max_mode, size
                                          pln_bytes *ret);
 
 /* Errors: POLLEN_ENOSPC, POLLEN_EPERM, POLLEN_EIO, POLLEN_ESYS; the old content stands then */
-POLLEN_MUST_USE pollen_err pln_file_write(const char *path, mode_t mode, const void *bytes, size_t size);
+POLLEN_MUST_USE pollen_err pln_file_write(const char *path, mode_t mode, const void *bytes,
+                                          size_t size);
 
 /* Makes the directory and its parents where missing.  Errors: as above, POLLEN_EMODE when it exists and is
  * writable by others */

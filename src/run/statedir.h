@@ -15,11 +15,19 @@
 #include "auth/credentials.h"
 #include "wire/config_yaml.h"
 
-/* The default: /var/lib/pln when it exists and we may write it, else ~/.pln.  Into path[4096].
+enum { PLN_PATH_BYTES = 4096 };
+
+#define PLN_FILE_CONFIG "config.yaml"
+#define PLN_FILE_STATE "state.yaml"
+#define PLN_FILE_LEDGER "consumed_invites.json"
+#define PLN_FILE_LOCK ".state.lock"
+#define PLN_FILE_SOCKET "pln.sock"
+
+/* The default: /var/lib/pln when it exists and we may write it, else ~/.pln.  Into path[PLN_PATH_BYTES].
  * Errors: POLLEN_ENOENT (no home) */
 POLLEN_MUST_USE pollen_err pln_statedir_default(char *path);
 
-/* dir/name into path[4096].  Errors: POLLEN_EINVAL (too long) */
+/* dir/name into path[PLN_PATH_BYTES].  Errors: POLLEN_EINVAL (too long) */
 POLLEN_MUST_USE pollen_err pln_statedir_path(const char *dir, const char *name, char *path);
 
 /*
@@ -34,7 +42,8 @@ POLLEN_MUST_USE pollen_err pln_statedir_load_key(const char *dir, bool create, p
 /* The whole of keys/.  Errors: as pollen_credentials_load() */
 POLLEN_MUST_USE pollen_err pln_statedir_load_credentials(const char *dir, pln_wall now,
                                                          pln_credentials *ret);
-POLLEN_MUST_USE pollen_err pln_statedir_save_credentials(const char *dir, const pln_credentials *creds);
+POLLEN_MUST_USE pollen_err pln_statedir_save_credentials(const char *dir,
+                                                         const pln_credentials *creds);
 
 /* A missing file is the default configuration.  Errors: POLLEN_ECONFIG, and those of pln_file_read() */
 POLLEN_MUST_USE pollen_err pln_statedir_load_config(const char *dir, pln_config *ret);

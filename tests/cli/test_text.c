@@ -13,9 +13,9 @@
 #include "pln/logfile.h"
 #include "pln/out.h"
 #include "pln/request.h"
-#include "pln/resolve.h"
 #include "pln/ticket.h"
 #include "pln/timespan.h"
+#include "run/resolve.h"
 
 static void a_timespan_reads_as_people_write_it(void **state) {
     static const struct {

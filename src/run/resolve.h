@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Host names to addresses.  Blocks on the system's resolver, so never on the mesh's thread. */
-#ifndef PLN_CMD_RESOLVE_H
-#define PLN_CMD_RESOLVE_H
+#ifndef PLN_RUN_RESOLVE_H
+#define PLN_RUN_RESOLVE_H
 
 #include <stdbool.h>
 #include <stddef.h>

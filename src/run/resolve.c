@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pln/resolve.h"
+#include "run/resolve.h"
 
 #include <netdb.h>
 #include <netinet/in.h>

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/cmdq.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+void pln_cmdq_init(pln_cmdq *q, int wake_fd) {
+    *q = (pln_cmdq){.wake_fd = wake_fd};
+    pthread_mutex_init(&q->lock, NULL);
+    q->tail = &q->head;
+}
+
+void pln_cmdq_fini(pln_cmdq *q) {
+    pthread_mutex_destroy(&q->lock);
+}
+
+pollen_err pln_cmdq_push(pln_cmdq *q, pln_cmd *cmd) {
+    pthread_mutex_lock(&q->lock);
+    if (q->closed) {
+        pthread_mutex_unlock(&q->lock);
+        return POLLEN_ECLOSED;
+    }
+    bool was_empty = q->head == NULL;
+    cmd->next = NULL;
+    *q->tail = cmd;
+    q->tail = &cmd->next;
+    pthread_mutex_unlock(&q->lock);
+
+    /* Wakes coalesce, so the data travels in the list and the fd only says "look". */
+    if (was_empty) {
+        pln_wake(q->wake_fd);
+    }
+    return POLLEN_OK;
+}
+
+static pln_cmd *take_locked(pln_cmdq *q) {
+    pln_cmd *list = q->head;
+    q->head = NULL;
+    q->tail = &q->head;
+    return list;
+}
+
+pln_cmd *pln_cmdq_take(pln_cmdq *q) {
+    pthread_mutex_lock(&q->lock);
+    pln_cmd *list = take_locked(q);
+    pthread_mutex_unlock(&q->lock);
+    return list;
+}
+
+pln_cmd *pln_cmdq_close(pln_cmdq *q) {
+    pthread_mutex_lock(&q->lock);
+    q->closed = true;
+    pln_cmd *list = take_locked(q);
+    pthread_mutex_unlock(&q->lock);
+    return list;
+}
+
+bool pln_cmdq_is_empty(pln_cmdq *q) {
+    pthread_mutex_lock(&q->lock);
+    bool empty = q->head == NULL;
+    pthread_mutex_unlock(&q->lock);
+    return empty;
+}
+
+void pln_wake(int wake_fd) {
+    uint64_t one = 1;
+    /* Fails only when the counter is at its end, and then the fd is readable anyhow. */
+    ssize_t written = write(wake_fd, &one, sizeof(one));
+    (void)written;
+}

@@ -59,14 +59,11 @@ static void append_file(text *t, const char *path, ino_t *ret_ino, off_t *ret_en
 
 static void print_tail(const text *t, int64_t lines) {
     size_t at = t->size;
-    while (at > 0 && lines >= 0) {
-        if (at < t->size && t->bytes[at - 1] == '\n') {
-            lines--;
-            if (lines <= 0) {
-                break;
-            }
+    for (; at > 0 && lines > 0; at--) {
+        /* The newline at the very end ends the last line and begins none. */
+        if (at < t->size && t->bytes[at - 1] == '\n' && --lines == 0) {
+            break;
         }
-        at--;
     }
     fwrite(t->bytes + at, 1, t->size - at, stdout);
     fflush(stdout);

@@ -94,7 +94,7 @@ static pln_exit fail_token(pln_cli *cli, const pln_join *join, pollen_err err) {
     }
     if (err == POLLEN_ESUBJECT) {
         const pollen_key key = pollen_credentials_key(join->credentials);
-        char command[96];
+        char command[128];
         snprintf(command, sizeof command, "on an admin of the cluster: pln invite %s",
                  pollen_key_hex(&key, hex));
         /* A node without a key has no id yet that an invite could be issued for. */

@@ -58,6 +58,15 @@ def until(condition, what, seconds=WAIT_S):
         pause.wait(0.02)
 
 
+def is_gone(pid):
+    """No such process, or one that nobody has waited for yet."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
 def tree_hash(path):
     """Names, modes and contents below path; sockets and the lock are not state."""
     digest = hashlib.sha256()
@@ -118,9 +127,7 @@ class Node:
     def kill(self):
         pid = self.pid()
         os.kill(pid, signal.SIGKILL)
-        until(lambda: not os.path.exists(f"/proc/{pid}") or
-              open(f"/proc/{pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()[0] == "Z",
-              "the end of a killed daemon")
+        until(lambda: is_gone(pid), "the end of a killed daemon")
 
 
 class TestCase(unittest.TestCase):

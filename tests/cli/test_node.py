@@ -389,7 +389,7 @@ class Ping(pln.TestCase):
         nodes = self.cluster(3)
         keys = [node.id() for node in nodes[1:]]
         absent = next(d for d in "0123456789abcdef" if all(not n.id().startswith(d) for n in nodes))
-        self.check_fails(nodes[0].run("ping", absent), 3, "no such peer", "pln status")
+        self.check_fails(nodes[0].run("ping", absent), 3, "no such peer", f"--dir {nodes[0].dir} status")
         self.check_fails(nodes[0].run("ping", "zz"), 3, "no peer is named")
         self.check_fails(nodes[0].run("ping", nodes[0].id()), 2, "this node itself")
         self.check_fails(nodes[0].run("ping", "0" * 65), 2, "is no id")

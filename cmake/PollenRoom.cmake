@@ -19,7 +19,7 @@ target_include_directories(pollen_flags INTERFACE
     "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include")
 target_include_directories(pollen_flags SYSTEM INTERFACE "${UTHASH_INCLUDE_DIR}")
 target_compile_definitions(pollen_flags INTERFACE
-    PLN_VERSION="${PROJECT_VERSION}" $<$<BOOL:${POLLEN_CHECK_THREADS}>:PLN_CHECK_THREADS=1>)
+    PLN_VERSION="${PROJECT_VERSION}" PLN_CHECK_THREADS=$<BOOL:${POLLEN_CHECK_THREADS}>)
 
 function(pollen_room room)
     cmake_parse_arguments(PARSE_ARGV 1 arg "SYSTEM" "" "SOURCES;LIBRARIES;DEFINITIONS")

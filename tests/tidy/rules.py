@@ -203,7 +203,8 @@ def header_alone(tree):
         return
     if not cxx:
         tree.note("header-alone: no C++ compiler, so C only")
-    strict = ["-Wall", "-Wextra", "-Wpedantic", "-Wundef", "-Werror", "-fsyntax-only"]
+    strict = ["-Wall", "-Wextra", "-Wpedantic", "-Wundef", "-Werror", "-fsyntax-only",
+              "-DPLN_CHECK_THREADS=1"]
     for path in tree.c_files("include/", "src/"):
         if not path.endswith(".h"):
             continue

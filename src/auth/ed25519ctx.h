@@ -44,4 +44,7 @@ void pln_sha256(const uint8_t *bytes, size_t size, uint8_t ret_hash[32]);
  * At most 8160 bytes. */
 void pln_derive_secret(const pollen_seed *seed, const char *label, uint8_t *ret, size_t size);
 
+/* Overwrites in a way the compiler may not drop; size 0 is fine. */
+void pln_secret_wipe(void *bytes, size_t size);
+
 #endif

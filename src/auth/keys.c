@@ -14,6 +14,12 @@ void pollen_seed_wipe(pollen_seed *seed) {
     sodium_memzero(seed->bytes, sizeof(seed->bytes));
 }
 
+void pln_secret_wipe(void *bytes, size_t size) {
+    if (size > 0) {
+        sodium_memzero(bytes, size);
+    }
+}
+
 pollen_key pollen_seed_key(const pollen_seed *seed) {
     pollen_key pub;
     uint8_t secret[crypto_sign_ed25519_SECRETKEYBYTES];

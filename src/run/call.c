@@ -37,7 +37,7 @@ pollen_err pln_request(pollen_mesh *mesh, pln_request_fn fn, void *arg) {
     if (err == POLLEN_OK) {
         pthread_mutex_lock(&r.monitor.lock);
         while (!r.done) {
-            (void)pln_wait_step(&wait); /* Has no deadline and no cancel, so it cannot fail. */
+            err = pln_wait_step(&wait); /* Has no deadline and no cancel, so it cannot fail. */
         }
         err = r.err;
         pthread_mutex_unlock(&r.monitor.lock);

@@ -5,14 +5,18 @@
 #include <stdint.h>
 #include <unistd.h>
 
-void pln_cmdq_init(pln_cmdq *q, int wake_fd) {
-    *q = (pln_cmdq){.wake_fd = wake_fd};
+void pln_cmdq_init(pln_cmdq *q, int wake_fd, const atomic_uintptr_t *driver) {
+    *q = (pln_cmdq){.wake_fd = wake_fd, .driver = driver};
     pthread_mutex_init(&q->lock, NULL);
     q->tail = &q->head;
 }
 
 void pln_cmdq_fini(pln_cmdq *q) {
     pthread_mutex_destroy(&q->lock);
+}
+
+static bool is_driver(const pln_cmdq *q) {
+    return q->driver != NULL && atomic_load(q->driver) == (uintptr_t)pthread_self();
 }
 
 pollen_err pln_cmdq_push(pln_cmdq *q, pln_cmd *cmd) {
@@ -27,8 +31,9 @@ pollen_err pln_cmdq_push(pln_cmdq *q, pln_cmd *cmd) {
     q->tail = &cmd->next;
     pthread_mutex_unlock(&q->lock);
 
-    /* Wakes coalesce, so the data travels in the list and the fd only says "look". */
-    if (was_empty) {
+    /* Wakes coalesce, so the data travels in the list and the fd only says "look".  Whoever drives the
+     * mesh looks by itself: pollen_mesh_timeout_ms() is 0 while a command waits. */
+    if (was_empty && !is_driver(q)) {
         pln_wake(q->wake_fd);
     }
     return POLLEN_OK;

@@ -7,6 +7,7 @@
 #define PLN_RUN_CMDQ_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <pollen/err.h>
@@ -26,9 +27,11 @@ typedef struct pln_cmdq {
     pln_cmd *head, **tail; /* guarded by lock */
     bool closed;           /* guarded by lock */
     int wake_fd;           /* An eventfd, borrowed; fixed after init. */
+    const atomic_uintptr_t
+        *driver; /* The thread that need not be woken by its own pushes, or NULL. */
 } pln_cmdq;
 
-void pln_cmdq_init(pln_cmdq *q, int wake_fd);
+void pln_cmdq_init(pln_cmdq *q, int wake_fd, const atomic_uintptr_t *driver);
 void pln_cmdq_fini(pln_cmdq *q);
 
 /* Any thread.  On POLLEN_OK the queue owns cmd until it runs; on POLLEN_ECLOSED the caller still does. */

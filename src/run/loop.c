@@ -3,7 +3,7 @@
  * Design notes.
  *
  * One thread owns the core.  A turn is: sample the clock once, take datagrams, run commands, expire timers;
- * then send, handle events, and again, until the core is quiet; then set the timer.  Every part has a
+ * then send, handle events, and again, until the core is quiet; then note the deadline.  Every part has a
  * budget, so that neither a flood of datagrams nor one of commands keeps the others waiting; what is left
  * makes the next turn follow without sleep (`busy`).
  *
@@ -167,7 +167,9 @@ static void refresh_links(pollen_mesh *mesh) {
         pln_session_info info;
         if (link != NULL &&
             pln_mesh_session_info(pln_node_mesh(mesh->node), &link->peer, &info) == POLLEN_OK) {
-            (void)pln_directory_update(&mesh->directory, &info, pln_loop_run_link);
+            /* The link is there, so nothing is allocated. */
+            PLN_ASSERT(pln_directory_update(&mesh->directory, &info, pln_loop_run_link) ==
+                       POLLEN_OK);
         }
         if (mesh->directory.cursor == NULL) {
             return;
@@ -188,20 +190,14 @@ static void settle(pollen_mesh *mesh) {
     mesh->busy = true;
 }
 
-static void set_timer(pollen_mesh *mesh) {
+static void set_deadline(pollen_mesh *mesh) {
     pln_ts next = pln_node_next_expiry(mesh->node);
     if (mesh->holds_run) {
         /* The core may be due all the time, and cannot be served before the socket is writable. */
         pln_ts soon = pln_ts_add(mesh->now.mono, PLN_MS(1));
         next = next > soon ? next : soon;
     }
-    atomic_store(&mesh->deadline, next);
-    if (mesh->busy || pln_ts_reached(next, mesh->now.mono)) {
-        /* Also for an embedder, who only sees the fd. */
-        pln_wake(mesh->poller.wake_fd);
-    } else {
-        pln_poller_arm(&mesh->poller, next, mesh->now.mono);
-    }
+    atomic_store(&mesh->deadline, mesh->busy ? mesh->now.mono : next);
 }
 
 void pln_loop_turn(pollen_mesh *mesh, unsigned ready) {
@@ -217,14 +213,14 @@ void pln_loop_turn(pollen_mesh *mesh, unsigned ready) {
     retry_blocked(mesh);
     settle(mesh);
     refresh_links(mesh);
-    set_timer(mesh);
+    set_deadline(mesh);
 }
 
 /* ---- Sleeping ---------------------------------------------------------------------------------- */
 
 /* Looks for a moment; what is ready, 0 when the moment has passed in vain. */
 static unsigned spin(pollen_mesh *mesh) {
-    pln_ts end = pln_clock_mono() + SPIN_TIME;
+    pln_ts end = pln_ts_min(pln_clock_mono() + SPIN_TIME, atomic_load(&mesh->deadline));
     unsigned ready = 0;
     while (ready == 0 && pln_clock_mono() < end) {
         ready = pln_poller_wait(&mesh->poller, 0);
@@ -241,6 +237,11 @@ static unsigned spin(pollen_mesh *mesh) {
     return ready;
 }
 
+static pln_dur time_left(pollen_mesh *mesh, pln_ts now) {
+    const pln_ts deadline = atomic_load(&mesh->deadline);
+    return deadline == PLN_TS_NEVER ? PLN_TS_NEVER : pln_ts_since(now, deadline);
+}
+
 static unsigned sleep_until_ready(pollen_mesh *mesh) {
     unsigned ready = 0;
     if (mesh->may_spin && mesh->activity > 0 && mesh->spin_credit > 0) {
@@ -248,7 +249,7 @@ static unsigned sleep_until_ready(pollen_mesh *mesh) {
     }
     if (ready == 0) {
         pln_ts before = pln_clock_mono();
-        ready = pln_poller_wait(&mesh->poller, -1);
+        ready = pln_poller_wait(&mesh->poller, time_left(mesh, before));
         if (mesh->activity > 0 && pln_clock_mono() - before < 2 * SPIN_TIME) {
             mesh->spin_credit += mesh->spin_credit < SPIN_CREDIT_MAX;
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the loop sleeps on: one epoll fd over the socket, a wake-up eventfd and a timerfd.  The epoll fd is
- * itself pollable, so an embedder needs no other fd.
+ * What the loop sleeps on: one epoll fd over the socket and a wake-up eventfd.  The epoll fd is itself
+ * pollable, so an embedder needs no other fd.  There is no timerfd: under traffic the deadline moves with
+ * every turn, and programming a timer each time costs more than a packet does.
  *
  * Thread: the loop's alone, but for pln_wake(wake_fd).
  */
@@ -18,26 +19,21 @@ enum {
     PLN_READY_READ = 1,
     PLN_READY_WRITE = 2,
     PLN_READY_WAKE = 4,
-    PLN_READY_TIMER = 8,
 };
 
 typedef struct pln_poller {
-    int epoll_fd, wake_fd, timer_fd;
+    int epoll_fd, wake_fd;
     int socket_fd; /* Borrowed. */
     bool want_write;
-    pln_ts armed; /* What the timerfd is set to. */
 } pln_poller;
 
 /* Errors: POLLEN_ESYS */
 POLLEN_MUST_USE pollen_err pln_poller_init(pln_poller *poller, int socket_fd);
 void pln_poller_fini(pln_poller *poller);
 
-/* Waits up to timeout_ms (negative: without limit) and returns what is ready; 0 also after a signal. */
-unsigned pln_poller_wait(pln_poller *poller, int timeout_ms);
+/* Waits up to timeout (PLN_TS_NEVER: without limit) and returns what is ready; 0 also after a signal. */
+unsigned pln_poller_wait(pln_poller *poller, pln_dur timeout);
 
 void pln_poller_want_write(pln_poller *poller, bool on);
-
-/* Wakes at deadline at the latest; earlier wake-ups may happen and are harmless. */
-void pln_poller_arm(pln_poller *poller, pln_ts deadline, pln_ts now);
 
 #endif

@@ -138,14 +138,13 @@ static pollen_err open_socket(pollen_mesh *mesh, uint16_t port) {
     }
     mesh->port = pln_udp_port(&mesh->udp);
     err = pln_poller_init(&mesh->poller, mesh->udp.fd);
-    pln_cmdq_init(&mesh->cmdq, mesh->poller.wake_fd);
+    pln_cmdq_init(&mesh->cmdq, mesh->poller.wake_fd, mesh->external ? &mesh->driver : NULL);
     return err;
 }
 
 static pollen_err start_loop(pollen_mesh *mesh) {
     if (mesh->external) {
-        pln_wake(mesh->poller.wake_fd); /* The first dispatch finds out what there is to do. */
-        return POLLEN_OK;
+        return POLLEN_OK; /* The first dispatch, which is due at once, finds out what there is to do. */
     }
     return pln_thread_start(&mesh->thread, pln_loop_main, mesh) ? POLLEN_OK : POLLEN_ESYS;
 }
@@ -185,7 +184,7 @@ pollen_err pollen_mesh_create(const pollen_mesh_config *config, pollen_mesh **re
     }
     /* Until they are opened, no file descriptor is ours. */
     mesh->udp.fd = -1;
-    mesh->poller = (pln_poller){.epoll_fd = -1, .wake_fd = -1, .timer_fd = -1};
+    mesh->poller = (pln_poller){.epoll_fd = -1, .wake_fd = -1};
     init_shared(mesh);
     err = fill_mesh(mesh, &copy);
     if (err != POLLEN_OK) {
@@ -271,6 +270,10 @@ int pollen_mesh_fd(const pollen_mesh *mesh) {
 }
 
 int pollen_mesh_timeout_ms(const pollen_mesh *mesh) {
+    if (!pln_cmdq_is_empty(
+            (pln_cmdq *)(uintptr_t)&mesh->cmdq)) { /* Its lock is no part of the state. */
+        return 0;
+    }
     return pln_clock_ms_until(atomic_load(&mesh->deadline), pln_clock_mono());
 }
 

@@ -94,9 +94,12 @@ void pln_wait_end(pln_wait *wait) {
 static void drive(pln_wait *wait, pln_ts now) {
     struct pollfd fd = {.fd = pollen_mesh_fd(wait->mesh), .events = POLLIN};
     pthread_mutex_unlock(&wait->monitor->lock);
-    (void)poll(&fd, 1, pln_clock_ms_until(wait->deadline, now));
+    const int own = pln_clock_ms_until(wait->deadline, now);
+    const int due = pollen_mesh_timeout_ms(wait->mesh);
+    (void)poll(&fd, 1, due >= 0 && (own < 0 || due < own) ? due : own);
     /* A closed mesh has closed what we wait for as well, so the caller will see it. */
-    (void)pollen_mesh_dispatch(wait->mesh);
+    const pollen_err closed = pollen_mesh_dispatch(wait->mesh);
+    (void)closed;
     pthread_mutex_lock(&wait->monitor->lock);
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A member on the library alone, for the live tests against the reference: it connects to its root, announces
- * an echo service as members do, and echoes every stream towards its port until its input ends.
+ * A member on the library alone, for the live tests against the reference.  It connects to its root, and
  *
- *   peer DIR ROOT-ID ROOT-ADDR PORT
+ *   peer DIR ROOT-ID ROOT-ADDR PORT serve   announces an echo service as members do, and echoes every stream
+ *                                           towards its port until its input ends;
+ *   peer DIR ROOT-ID ROOT-ADDR PORT call    opens a stream towards the root's port, sends its input, and
+ *                                           writes what comes back to its output.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -90,9 +92,39 @@ static void serve(pollen_mesh *mesh, const pollen_key *root, uint16_t port) {
     }
 }
 
+static void *send_input(void *arg) {
+    pollen_stream *stream = arg;
+    static uint8_t block[BLOCK];
+    size_t size;
+    while ((size = fread(block, 1, sizeof block, stdin)) > 0) {
+        check(pollen_stream_write(stream, block, size, TIMEOUT_MS, NULL, NULL), "write");
+    }
+    check(pollen_stream_close_write(stream), "close");
+    return NULL;
+}
+
+static void call(pollen_mesh *mesh, const pollen_key *root, uint16_t port) {
+    pollen_stream *stream;
+    check(pollen_mesh_open_stream(mesh, root, port, TIMEOUT_MS, NULL, &stream), "open stream");
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, send_input, stream) != 0) {
+        exit(1);
+    }
+    static uint8_t block[BLOCK];
+    size_t size = 0;
+    do {
+        check(pollen_stream_read(stream, block, sizeof block, TIMEOUT_MS, NULL, &size), "read");
+        if (fwrite(block, 1, size, stdout) != size) {
+            exit(1);
+        }
+    } while (size > 0);
+    pthread_join(thread, NULL);
+    pollen_stream_close(stream);
+}
+
 int main(int argc, char **argv) {
-    if (argc != 5) {
-        fprintf(stderr, "usage: peer DIR ROOT-ID ROOT-ADDR PORT\n");
+    if (argc != 6) {
+        fprintf(stderr, "usage: peer DIR ROOT-ID ROOT-ADDR PORT serve|call\n");
         return 2;
     }
     pollen_credentials *creds;
@@ -109,7 +141,11 @@ int main(int argc, char **argv) {
     pollen_mesh *mesh;
     check(pollen_mesh_create(&config, &mesh), "mesh");
     check(pollen_mesh_connect(mesh, &root, &addr, 1, TIMEOUT_MS, NULL), "connect");
-    serve(mesh, &root, port);
+    if (strcmp(argv[5], "call") == 0) {
+        call(mesh, &root, port);
+    } else {
+        serve(mesh, &root, port);
+    }
     pollen_mesh_destroy(mesh);
     pollen_credentials_destroy(creds);
     return 0;

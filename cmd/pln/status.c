@@ -84,14 +84,30 @@ static json_t *addrs_json(pln_daemon *daemon, pollen_mesh *mesh) {
     return array;
 }
 
+/* Where peers see us, newest first: behind a NAT that is another address than our own. */
+static json_t *observed_json(pollen_mesh *mesh) {
+    enum { OBSERVED_MAX = 64 };
+    pollen_observed seen[OBSERVED_MAX];
+    size_t count = pollen_mesh_observed_addrs(mesh, seen, OBSERVED_MAX);
+    json_t *array = json_array();
+    for (size_t i = 0; array != NULL && i < count && i < OBSERVED_MAX; i++) {
+        char id[POLLEN_KEY_HEX_BYTES];
+        json_array_append_new(array,
+                              json_pack("{s:s, s:o}", "peer", pollen_key_hex(&seen[i].peer, id),
+                                        "addr", pln_json_addr(&seen[i].addr)));
+    }
+    return array;
+}
+
 static json_t *self_json(pln_daemon *daemon, pollen_mesh *mesh) {
     char id[POLLEN_KEY_HEX_BYTES];
     json_t *cluster;
     const pollen_key key = pollen_mesh_key(mesh);
     json_t *cert = cert_json(mesh, &cluster);
-    return json_pack("{s:s, s:o, s:s, s:i, s:o, s:o}", "id", pollen_key_hex(&key, id), "cluster_id",
-                     cluster, "version", PLN_VERSION, "port", (int)pollen_mesh_listen_port(mesh),
-                     "addrs", addrs_json(daemon, mesh), "cert", cert);
+    return json_pack("{s:s, s:o, s:s, s:i, s:o, s:o, s:o}", "id", pollen_key_hex(&key, id),
+                     "cluster_id", cluster, "version", PLN_VERSION, "port",
+                     (int)pollen_mesh_listen_port(mesh), "addrs", addrs_json(daemon, mesh),
+                     "observed", observed_json(mesh), "cert", cert);
 }
 
 static json_t *end_json(const pollen_peer *peer, pln_now now) {

@@ -100,7 +100,7 @@ pollen_err pln_statedir_lock(const char *dir, int *ret_fd) {
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         const bool held = errno == EWOULDBLOCK;
-        pln_last_error_set("%s: %s", path, held ? "another daemon uses it" : strerror(errno));
+        pln_last_error_set("%s: %s", path, held ? pollen_strerror(POLLEN_EBUSY) : strerror(errno));
         (void)close(fd);
         return held ? POLLEN_EBUSY : POLLEN_EIO;
     }

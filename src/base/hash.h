@@ -26,6 +26,9 @@ typedef struct pln_hash_key {
 
 unsigned pln_hash(const pln_hash_key *key, const void *bytes, size_t count);
 
+/* All 64 bits, the same number on every machine: for hashes that travel. */
+uint64_t pln_hash64(const pln_hash_key *key, const void *bytes, size_t count);
+
 /* Sets out to the element whose key equals, or to NULL. */
 #define PLN_MAP_FIND(hkey, head, keyptr, keylen, out)                                              \
     HASH_FIND_BYHASHVALUE(hh, head, keyptr, keylen, pln_hash(hkey, keyptr, keylen), out)

@@ -91,6 +91,51 @@ enum { PLN_CERT_EXTENSIONS_MAX = 64 }; /* We send four; each is compared with al
 /* RFC 9000, 10.3: a reset is rate limited so that two endpoints cannot keep each other busy. */
 #define PLN_RESET_INTERVAL PLN_MS(20)
 
+/* ---- State -------------------------------------------------------------------------------------
+ */
+
+/* Items of each kind in a digest; ours hold half as many, so that they fit a gossip batch's aim. */
+enum { PLN_DIGEST_ITEMS_MAX = 32 };
+
+/* Of one author, withdrawn ones included; beyond, those with the lowest counters are forgotten,
+ * which comes to the same everywhere.  A node that serves or reaches more tells of so many. */
+enum { PLN_STATE_SERVICES_MAX = 256, PLN_STATE_REACHABLE_MAX = 1024 };
+
+/* Addresses that we tell of ourselves: an event of so many fits every path. */
+enum { PLN_STATE_OWN_IPS_MAX = 16 };
+
+/* Members that nothing but another member's word speaks for: any member can invent them.  A real
+ * cluster of 32 Ki nodes with the usual few dozen events each fits. */
+enum { PLN_STATE_HEARSAY_MAX = 32 * 1024 };
+#define PLN_STATE_HEARSAY_BYTES_MAX ((size_t)64 * 1024 * 1024)
+
+/* Everything known of all members.  400 nodes that all reach each other take 16 MiB. */
+#define PLN_STATE_BYTES_MAX ((size_t)256 * 1024 * 1024)
+
+enum { PLN_STATE_CONNECTIONS_MAX = 1024 }; /* Desired ones of this node, kept for its owner. */
+
+/* A counter beyond is refused, and so is one that leaps too far beyond what is known of its
+ * author: whoever takes a counter as high as this has none left.  At a million events a second
+ * the leap lasts an hour. */
+#define PLN_STATE_COUNTER_MAX  ((uint64_t)1 << 62)
+#define PLN_STATE_COUNTER_LEAP ((uint64_t)1 << 32)
+
+/* Answers to one session, and events taken from it: a bucket that fills at the rate.  The whole
+ * state of 100 nodes is 1.4 MiB. */
+enum { PLN_GOSSIP_ANSWER_BYTES_PER_S = 256 * 1024, PLN_GOSSIP_ANSWER_BURST = 1024 * 1024 };
+enum { PLN_GOSSIP_EVENTS_PER_S = 4 * 1024, PLN_GOSSIP_EVENTS_BURST = 64 * 1024 };
+enum { PLN_GOSSIP_FORGERY_COST = 128 }; /* In events: checking a false signature takes 0.1 ms. */
+
+/* A datagram queue holds PLN_DATAGRAM_SENDQ_MAX; one answer leaves a quarter to others. */
+enum { PLN_GOSSIP_ANSWER_ENVELOPES_MAX = 192 };
+
+/* What a clock that is too small for all members may make the reference send again, each round on
+ * average. */
+enum { PLN_GOSSIP_RESENT_BYTES = 64 * 1024 };
+
+/* Every so many rounds the reference is asked for one author anew, in case a batch was lost. */
+enum { PLN_GOSSIP_REPAIR_ROUNDS = 16 };
+
 /* ---- Times -------------------------------------------------------------------------------------
  */
 

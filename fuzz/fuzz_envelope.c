@@ -2,6 +2,7 @@
 /* Envelopes, and their bodies by kind. */
 #include "base/mem.h"
 #include "fuzz.h"
+#include "wire/digest.h"
 #include "wire/envelope.h"
 #include "wire/state.h"
 
@@ -30,6 +31,7 @@ RECODE(punch_request, pln_punch_request)
 RECODE(punch_trigger, pln_punch_trigger)
 RECODE(observed_address, pollen_addr)
 RECODE(echo, pln_echo)
+RECODE(digest, pln_digest)
 RECODE_OWNING(redeem_request, pln_redeem_request)
 RECODE_OWNING(redeem_response, pln_redeem_response)
 RECODE_OWNING(renewal_request, pln_renewal_request)
@@ -57,6 +59,9 @@ static bool wrap_state(pollen_envelope_kind kind, fuzz_recode recode, const uint
 
 static bool recode_body(pollen_envelope_kind kind, const uint8_t *body, size_t size,
                         pln_bytes *ret) {
+    if (kind == PLN_ENVELOPE_DIGEST) {
+        return recode_digest(body, size, ret);
+    }
     switch (kind) {
     case POLLEN_ENVELOPE_NONE:
     case POLLEN_ENVELOPE_PAYLOAD:

@@ -4,10 +4,10 @@
 import base64
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pln
@@ -330,34 +330,29 @@ class Status(pln.TestCase):
 
     def test_watch_tells_of_ends_and_returns(self):
         root, member = self.cluster(2)
-        key = member.id()
         watch = subprocess.Popen([pln.PLN, "--dir", root.dir, "status", "--watch", "--json"],
                                  stdout=subprocess.PIPE, text=True)
         seen = []
+        reader = threading.Thread(target=lambda: seen.extend(map(json.loads, watch.stdout)))
+        reader.start()
 
-        def read_until(kind):
-            while not seen or seen[-1]["event"] != kind:
-                seen.append(json.loads(watch.stdout.readline()))
-                self.check_shape(seen[-1], "event")
-                self.assertEqual(seen[-1]["peer"], key)
-            return seen[-1]
-        try:
-            # Its first event proves nothing missed before: the watch may not have begun at once.
-            pln.until(lambda: self.bounce(member, watch), "an event")
-            read_until("disconnected")
-            self.assertEqual(seen[-1]["reason"], "graceful")
-            self.assertEqual(read_until("connected")["to"], "connected")
-        finally:
-            watch.send_signal(signal.SIGINT)
-            watch.stdout.read()
-            watch.stdout.close()
-            self.assertEqual(watch.wait(timeout=pln.WAIT_S), 130)
-
-    def bounce(self, member, watch):
-        """Stops and starts the member; true once the watch has something to say."""
-        member.must("down")
-        member.up()
-        return select.select([watch.stdout], [], [], 0.5)[0]
+        def came_back():
+            """Stops and starts the member, again when the watch had not begun yet."""
+            member.must("down")
+            member.up()
+            member.wait_connected(root.id())
+            kinds = [event["event"] for event in list(seen)]
+            return "disconnected" in kinds and "connected" in kinds[kinds.index("disconnected"):]
+        pln.until(came_back, "an end and a return")
+        watch.send_signal(signal.SIGINT)
+        self.assertEqual(watch.wait(timeout=pln.WAIT_S), 130)
+        reader.join()
+        watch.stdout.close()
+        for event in seen:
+            self.check_shape(event, "event")
+            self.assertEqual(event["peer"], member.id())
+        ends = [event for event in seen if event["event"] == "disconnected"]
+        self.assertEqual((ends[0]["reason"], ends[0]["from"]), ("graceful", "connected"))
 
     def test_the_reason_of_an_end_is_kept(self):
         root, member = self.cluster(2)

@@ -101,7 +101,7 @@ static pollen_err merge(const apply_ctx *ctx, pln_author *author, pln_gossip_eve
     if (err == POLLEN_OK) {
         author->heard_at = ctx->now;
         state->stats.events_applied += 1;
-        pln_events_changed(state, author, kind);
+        pln_state_events_changed(state, author, kind);
         if (is_saved_kind(kind)) {
             pln_state_dirty(state, PLN_STATE_SAVE_SOON);
         }

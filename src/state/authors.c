@@ -87,7 +87,7 @@ static void remove_author(pln_state *state, pln_author *author) {
     if (author->teller != NULL) {
         discharge(state, author);
     }
-    pln_events_forget(state, author);
+    pln_state_events_forget(state, author);
     state->count -= 1;
     memmove(state->authors + place, state->authors + place + 1,
             (state->count - place) * sizeof(pln_author *));
@@ -133,8 +133,8 @@ static bool one_gives_way(pln_state *state, const pln_author *speaker) {
     if (!rescue_revocations(state, author)) {
         return false;
     }
-    if (pln_events_reserve(state)) {
-        pln_events_push(state, PLN_STATE_MEMBER_GONE, &author->key);
+    if (pln_state_events_reserve(state)) {
+        pln_state_events_push(state, PLN_STATE_MEMBER_GONE, &author->key);
     }
     remove_author(state, author);
     return true;
@@ -226,7 +226,7 @@ pollen_err pln_state_vouch(pln_state *state, const pollen_key *peer, pln_ts now)
         if (err != POLLEN_OK) {
             return err;
         }
-        pln_events_changed(state, author, PLN_CHANGE_NETWORK);
+        pln_state_events_changed(state, author, PLN_CHANGE_NETWORK);
         pln_state_dirty(state, PLN_STATE_SAVE_SOON);
     }
     if (author->teller != NULL) {

@@ -21,7 +21,7 @@ void pln_author_drop_forged(pln_state *state, const pollen_key *peer, uint64_t c
         if (attr->counter > counter && attr->counter - counter > PLN_STATE_COUNTER_LEAP) {
             pln_change_kind kind = (pln_change_kind)attr->kind;
             pln_author_remove(state, author, attr);
-            pln_events_changed(state, author, kind);
+            pln_state_events_changed(state, author, kind);
         }
     }
     pln_author_recount(author);

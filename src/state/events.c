@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "state/internal.h"
 
-bool pln_events_reserve(pln_state *state) {
+bool pln_state_events_reserve(pln_state *state) {
     if (state->queue_end < state->queue_cap) {
         return true;
     }
@@ -21,7 +21,7 @@ bool pln_events_reserve(pln_state *state) {
     return true;
 }
 
-void pln_events_push(pln_state *state, pln_state_event_kind kind, const pollen_key *key) {
+void pln_state_events_push(pln_state *state, pln_state_event_kind kind, const pollen_key *key) {
     PLN_ASSERT(state->queue_end < state->queue_cap);
     state->queue[state->queue_end++] = (pln_state_event){.kind = kind, .key = *key};
 }
@@ -32,7 +32,7 @@ void pln_state_dirty(pln_state *state, pln_state_urgency urgency) {
     }
 }
 
-void pln_events_changed(pln_state *state, pln_author *author, pln_change_kind kind) {
+void pln_state_events_changed(pln_state *state, pln_author *author, pln_change_kind kind) {
     bool service = kind == PLN_CHANGE_SERVICE;
     if (kind == PLN_CHANGE_REACHABILITY || kind == PLN_CHANGE_REVOCATION ||
         (author == state->self && !service)) {
@@ -45,7 +45,7 @@ void pln_events_changed(pln_state *state, pln_author *author, pln_change_kind ki
     author->changed = author->changed || !service;
 }
 
-void pln_events_forget(pln_state *state, pln_author *author) {
+void pln_state_events_forget(pln_state *state, pln_author *author) {
     if (author->changed || author->services_changed) {
         DL_DELETE2(state->changed, author, changed_prev, changed_next);
         author->changed = false;

@@ -158,10 +158,10 @@ pln_author *pln_authors_teller(const pln_state *state, const pollen_key *peer);
 
 /* ---- events.c -------------------------------------------------------------------------------- */
 
-bool pln_events_reserve(pln_state *state);
-void pln_events_push(pln_state *state, pln_state_event_kind kind, const pollen_key *key);
-void pln_events_changed(pln_state *state, pln_author *author, pln_change_kind kind);
-void pln_events_forget(pln_state *state, pln_author *author);
+bool pln_state_events_reserve(pln_state *state);
+void pln_state_events_push(pln_state *state, pln_state_event_kind kind, const pollen_key *key);
+void pln_state_events_changed(pln_state *state, pln_author *author, pln_change_kind kind);
+void pln_state_events_forget(pln_state *state, pln_author *author);
 void pln_state_dirty(pln_state *state, pln_state_urgency urgency);
 
 /* ---- own.c ----------------------------------------------------------------------------------- */

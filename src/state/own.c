@@ -63,7 +63,7 @@ pollen_err pln_own_put(pln_state *state, pln_gossip_event *event, const pollen_k
         attr->pending = true;
         state->pending += 1;
     }
-    pln_events_changed(state, self, kind);
+    pln_state_events_changed(state, self, kind);
     if (kind == PLN_CHANGE_SERVICE) {
         pln_state_dirty(state, PLN_STATE_SAVE_SOON);
     }
@@ -194,7 +194,7 @@ const pln_revocation *pln_revocation_find(const pln_state *state, const pollen_k
 
 pollen_err pln_revocation_learn(pln_state *state, const pln_revocation *revocation,
                                 bool *ret_added) {
-    if (!pln_events_reserve(state)) {
+    if (!pln_state_events_reserve(state)) {
         return POLLEN_ENOMEM;
     }
     pollen_err err = pln_revocations_add(&state->revocations, revocation, &state->trust, ret_added);
@@ -202,7 +202,7 @@ pollen_err pln_revocation_learn(pln_state *state, const pln_revocation *revocati
         char text[PLN_KEY_SHORT_BYTES];
         pln_logf(state->log, PLN_LOG_INFO, "state", "%s is revoked",
                  pln_key_short(&revocation->subject_pub, text));
-        pln_events_push(state, PLN_STATE_REVOKED, &revocation->subject_pub);
+        pln_state_events_push(state, PLN_STATE_REVOKED, &revocation->subject_pub);
         pln_state_dirty(state, PLN_STATE_SAVE_NOW);
     }
     return err;

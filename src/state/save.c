@@ -146,7 +146,7 @@ static pollen_err load_peer(pln_state *state, const pln_saved_peer *saved, pln_s
         author->last_addr = last_addr;
     }
     ret->members += 1;
-    pln_events_changed(state, author, PLN_CHANGE_NETWORK);
+    pln_state_events_changed(state, author, PLN_CHANGE_NETWORK);
     return load_attrs(state, author, saved, ret);
 }
 
@@ -162,7 +162,7 @@ static pollen_err load_foreign_service(pln_state *state, const pln_saved_service
         err = put_loaded(state, author, event, ret);
     }
     if (err == POLLEN_OK) {
-        pln_events_changed(state, author, PLN_CHANGE_SERVICE);
+        pln_state_events_changed(state, author, PLN_CHANGE_SERVICE);
     }
     return err;
 }
@@ -266,6 +266,11 @@ static pollen_err save_peer(const pln_state *state, const pln_author *author,
     return err;
 }
 
+/* Not one of whom there is nothing but events that were refused. */
+static bool is_worth_saving(const pln_state *state, const pln_author *author) {
+    return author != state->self && (author->vouched || author->count > 0 || author->seen == 0);
+}
+
 static pollen_err save_peers(const pln_state *state, pln_saved_state *saved) {
     pollen_err err = POLLEN_OK;
     saved->peers = pln_calloc(state->count, sizeof(*saved->peers));
@@ -273,7 +278,7 @@ static pollen_err save_peers(const pln_state *state, pln_saved_state *saved) {
         return POLLEN_ENOMEM;
     }
     for (size_t i = 0; err == POLLEN_OK && i < state->count; i++) {
-        if (state->authors[i] != state->self) {
+        if (is_worth_saving(state, state->authors[i])) {
             err = save_peer(state, state->authors[i], &saved->peers[saved->peer_count++]);
         }
     }

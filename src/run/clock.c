@@ -24,6 +24,9 @@ pln_now pln_clock_now(void) {
 }
 
 pln_ts pln_clock_deadline(int timeout_ms) {
+    if (timeout_ms == 0) {
+        return 0; /* Long past: nothing is waited for, so the clock need not be asked. */
+    }
     return timeout_ms < 0 ? PLN_TS_NEVER
                           : pln_ts_add(pln_clock_mono(), PLN_MS((unsigned)timeout_ms));
 }

@@ -34,7 +34,7 @@ pollen_err pln_cmdq_push(pln_cmdq *q, pln_cmd *cmd) {
     /* Wakes coalesce, so the data travels in the list and the fd only says "look".  Whoever drives the
      * mesh looks by itself: pollen_mesh_timeout_ms() is 0 while a command waits. */
     if (was_empty && !is_driver(q)) {
-        pln_wake(q->wake_fd);
+        pln_cmdq_wake(q);
     }
     return POLLEN_OK;
 }
@@ -68,9 +68,20 @@ bool pln_cmdq_is_empty(pln_cmdq *q) {
     return empty;
 }
 
-void pln_wake(int wake_fd) {
-    uint64_t one = 1;
+void pln_cmdq_wake(pln_cmdq *q) {
+    const uint64_t one = 1;
     /* Fails only when the counter is at its end, and then the fd is readable anyhow. */
-    ssize_t written = write(wake_fd, &one, sizeof(one));
+    const ssize_t written = write(q->wake_fd, &one, sizeof(one));
     (void)written;
+    atomic_store(&q->woken, true);
+}
+
+/* The flag is taken back first: a wake-up in between makes the fd readable for the next look. */
+void pln_cmdq_reset(pln_cmdq *q) {
+    if (!atomic_exchange(&q->woken, false)) {
+        return;
+    }
+    uint64_t count;
+    const ssize_t got = read(q->wake_fd, &count, sizeof(count));
+    (void)got; /* EAGAIN: it was reset already. */
 }

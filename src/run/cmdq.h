@@ -27,8 +27,9 @@ typedef struct pln_cmdq {
     pln_cmd *head, **tail; /* guarded by lock */
     bool closed;           /* guarded by lock */
     int wake_fd;           /* An eventfd, borrowed; fixed after init. */
-    const atomic_uintptr_t
-        *driver; /* The thread that need not be woken by its own pushes, or NULL. */
+    /* The thread that need not be woken by its own pushes, or NULL; fixed after init. */
+    const atomic_uintptr_t *driver;
+    atomic_bool woken; /* The eventfd was written to since it was last reset. */
 } pln_cmdq;
 
 void pln_cmdq_init(pln_cmdq *q, int wake_fd, const atomic_uintptr_t *driver);
@@ -37,7 +38,7 @@ void pln_cmdq_fini(pln_cmdq *q);
 /* Any thread.  On POLLEN_OK the queue owns cmd until it runs; on POLLEN_ECLOSED the caller still does. */
 POLLEN_MUST_USE pollen_err pln_cmdq_push(pln_cmdq *q, pln_cmd *cmd);
 
-/* Loop thread only: all that is queued, in order.  The wake-up fd has been reset before, because the other
+/* Loop thread only: all that is queued, in order.  pln_cmdq_reset() comes before it, because the other
  * order loses a wake-up. */
 pln_cmd *pln_cmdq_take(pln_cmdq *q);
 
@@ -47,6 +48,9 @@ pln_cmd *pln_cmdq_close(pln_cmdq *q);
 bool pln_cmdq_is_empty(pln_cmdq *q); /* Any thread. */
 
 /* Any thread: makes the eventfd readable. */
-void pln_wake(int wake_fd);
+void pln_cmdq_wake(pln_cmdq *q);
+
+/* Loop thread only: resets the eventfd, before the queue is looked at. */
+void pln_cmdq_reset(pln_cmdq *q);
 
 #endif

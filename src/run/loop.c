@@ -45,6 +45,7 @@ static void receive(pollen_mesh *mesh) {
 }
 
 static void run_commands(pollen_mesh *mesh) {
+    pln_cmdq_reset(&mesh->cmdq);
     for (int i = 0; i < COMMANDS_MAX; i++) {
         if (mesh->backlog == NULL) {
             mesh->backlog = pln_cmdq_take(&mesh->cmdq);
@@ -329,7 +330,7 @@ void pln_loop_shutdown(pollen_mesh *mesh) {
 /* ---- Any thread -------------------------------------------------------------------------------- */
 
 void pln_loop_wake(pollen_mesh *mesh) {
-    pln_wake(mesh->poller.wake_fd);
+    pln_cmdq_wake(&mesh->cmdq);
 }
 
 bool pln_loop_is_driver(pollen_mesh *mesh) {

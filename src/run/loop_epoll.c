@@ -39,17 +39,13 @@ void pln_poller_fini(pln_poller *poller) {
     close_fd(&poller->epoll_fd);
 }
 
-/* Empties an eventfd. */
-static void drain(int fd) {
-    uint64_t count;
-    ssize_t got = read(fd, &count, sizeof(count));
-    (void)got; /* EAGAIN: somebody was faster, which is as good. */
-}
-
 enum { FDS = 2 };
 
 /* Kernels before 5.11 know milliseconds only; rounding up means waking late rather than in vain. */
 static int wait_for(const pln_poller *poller, struct epoll_event *events, pln_dur timeout) {
+    if (timeout == 0) {
+        return epoll_wait(poller->epoll_fd, events, FDS, 0); /* The cheaper of the two calls. */
+    }
     struct timespec at = pln_clock_timespec(timeout);
     int count =
         epoll_pwait2(poller->epoll_fd, events, FDS, timeout == PLN_TS_NEVER ? NULL : &at, NULL);
@@ -66,7 +62,6 @@ unsigned pln_poller_wait(pln_poller *poller, pln_dur timeout) {
     for (int i = 0; i < count; i++) {
         int fd = events[i].data.fd;
         if (fd == poller->wake_fd) {
-            drain(fd);
             ready |= PLN_READY_WAKE;
         } else {
             /* An error on the socket is cleared by reading. */

@@ -4,7 +4,7 @@
  * pollable, so an embedder needs no other fd.  There is no timerfd: under traffic the deadline moves with
  * every turn, and programming a timer each time costs more than a packet does.
  *
- * Thread: the loop's alone, but for pln_wake(wake_fd).
+ * Thread: the loop's alone, but for the eventfd, which the command queue writes to and resets.
  */
 #ifndef PLN_RUN_LOOP_EPOLL_H
 #define PLN_RUN_LOOP_EPOLL_H

@@ -285,7 +285,7 @@ pollen_err pollen_mesh_dispatch(pollen_mesh *mesh) {
     pthread_mutex_lock(&mesh->turn);
     pollen_err err = mesh->stop ? POLLEN_ECLOSED : POLLEN_OK;
     if (err == POLLEN_OK) {
-        pln_loop_turn(mesh, pln_poller_wait(&mesh->poller, 0));
+        pln_loop_turn(mesh, PLN_READY_READ); /* Reading in vain costs less than asking first. */
     }
     pthread_mutex_unlock(&mesh->turn);
     return err;

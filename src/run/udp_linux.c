@@ -15,6 +15,10 @@ enum { SLOT_BYTES = 65536 + 192 };
 enum { CONTROL_BYTES = 192 };
 enum { SOCKET_BUFFER_BYTES = 4 * 1024 * 1024 };
 
+/* What nearly all packets carry, ECT(0), is the socket's own setting, so that only others cost a control
+ * message. */
+enum { ECN_DEFAULT = 2 };
+
 struct pln_udp_slots {
     struct mmsghdr msgs[PLN_UDP_SLOTS];
     struct iovec iov[PLN_UDP_SLOTS];
@@ -40,12 +44,14 @@ static void set_options(int fd, bool ipv4_only) {
     /* A dual-stack socket has both sets of options: IPv4-mapped traffic obeys those of IPv4. */
     set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
+    set_int(fd, IPPROTO_IP, IP_TOS, ECN_DEFAULT);
     if (ipv4_only) {
         set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
         return;
     }
     set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
     set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+    set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, ECN_DEFAULT);
     set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 }
 
@@ -283,7 +289,7 @@ static void put_source(struct msghdr *msg, const pln_transmit *run) {
 
 static void put_ecn(struct msghdr *msg, const pln_transmit *run) {
     int value = run->ecn;
-    if (value == 0) {
+    if (value == ECN_DEFAULT) {
         return;
     }
     if (pollen_addr_is_ipv4(&run->path.remote)) {

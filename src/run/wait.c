@@ -111,7 +111,7 @@ pollen_err pln_wait_step(pln_wait *wait) {
         pthread_cond_wait(&wait->monitor->changed, &wait->monitor->lock);
         return POLLEN_OK;
     }
-    pln_ts now = pln_clock_mono();
+    pln_ts now = wait->deadline == 0 ? 0 : pln_clock_mono();
     if (pln_ts_reached(wait->deadline, now)) {
         return POLLEN_ETIMEDOUT;
     }

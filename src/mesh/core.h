@@ -14,6 +14,7 @@
 #ifndef PLN_MESH_CORE_H
 #define PLN_MESH_CORE_H
 
+#include "auth/verdicts.h"
 #include "base/hash.h"
 #include "base/heap.h"
 #include "mesh/mesh.h"
@@ -412,6 +413,7 @@ void pln_text_copy(char *dst, size_t cap, const char *text);
 struct pln_mesh {
     pln_quic *quic;
     pln_credentials creds;
+    pln_verdicts verdicts; /* Signatures found good: a handshake judges its peer twice. */
     pln_rng rng;
     const pln_log *log;
     int64_t membership_ttl_seconds;

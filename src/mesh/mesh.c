@@ -105,7 +105,7 @@ bool pln_mesh_is_revoked(const pln_mesh *mesh, const pollen_key *key) {
     return mesh->is_revoked != NULL && mesh->is_revoked(mesh->is_revoked_ctx, key);
 }
 
-static pollen_err verify_member(const pln_mesh *mesh, const pln_quic_peer *peer, pln_now now) {
+static pollen_err verify_member(pln_mesh *mesh, const pln_quic_peer *peer, pln_now now) {
     if (!mesh->creds.enrolled) {
         return POLLEN_ENOTENROLLED;
     }
@@ -117,7 +117,8 @@ static pollen_err verify_member(const pln_mesh *mesh, const pln_quic_peer *peer,
     if (err != POLLEN_OK) {
         return err == POLLEN_ENOMEM ? err : POLLEN_ECERT;
     }
-    err = pln_member_cert_verify(&cert, &mesh->creds.trust, &peer->key, now.wall);
+    err = pln_member_cert_verify_cached(&cert, &mesh->creds.trust, &peer->key, now.wall,
+                                        &mesh->verdicts);
     if (err == POLLEN_OK && (pln_mesh_is_revoked(mesh, &cert.subject_pub) ||
                              pln_mesh_is_revoked(mesh, &cert.issuer_admin_pub))) {
         err = POLLEN_EREVOKED;
@@ -128,7 +129,7 @@ static pollen_err verify_member(const pln_mesh *mesh, const pln_quic_peer *peer,
 
 /* Called in the middle of a handshake, on both sides. */
 static pollen_err verify(void *ctx, const pln_quic_peer *peer, pln_now now) {
-    const pln_mesh *mesh = ctx;
+    pln_mesh *mesh = ctx;
     if (!pln_key_is_usable(&peer->key)) {
         return POLLEN_EKEY;
     }
@@ -177,6 +178,7 @@ pollen_err pln_mesh_create(const pln_mesh_config *config, pln_now now, pln_mesh 
         return POLLEN_ENOMEM;
     }
     mesh->rng = config->rng;
+    pln_verdicts_init(&mesh->verdicts);
     mesh->log = config->log;
     mesh->membership_ttl_seconds = config->membership_ttl_seconds;
     mesh->max_connection_age = config->max_connection_age;

@@ -2,6 +2,7 @@
 #include "node.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,19 +28,17 @@ pollen_key bench_key(uint32_t index) {
     return pollen_seed_key(&seed);
 }
 
-static pollen_credentials *root_credentials(void) {
+/* One for the process, as one admin has one certificate; never given back. */
+static pollen_credentials *the_root;
+static pthread_once_t root_once = PTHREAD_ONCE_INIT;
+
+static void make_root(void) {
     const pollen_seed seed = seed_of(0, 1), root = seed_of(0, 2);
-    pollen_credentials *creds;
-    bench_check(pollen_credentials_create(&seed, &creds), "root");
-    bench_check(pollen_credentials_create_cluster(creds, &root), "cluster");
-    return creds;
+    bench_check(pollen_credentials_create(&seed, &the_root), "root");
+    bench_check(pollen_credentials_create_cluster(the_root, &root), "cluster");
 }
 
 static pollen_credentials *member_credentials(uint32_t index) {
-    pollen_credentials *root = root_credentials();
-    if (index == 0) {
-        return root;
-    }
     const pollen_seed seed = seed_of(index, 1);
     const pollen_key root_key = bench_key(0), key = bench_key(index);
     const char *const addrs[] = {"127.0.0.1:1"};
@@ -49,24 +48,26 @@ static pollen_credentials *member_credentials(uint32_t index) {
     options.bootstrap = &bootstrap;
     options.bootstrap_count = 1;
     char *token;
-    bench_check(pollen_join_token_create(root, &key, &options, &token), "join token");
+    bench_check(pollen_join_token_create(the_root, &key, &options, &token), "join token");
     pollen_credentials *creds;
     bench_check(pollen_credentials_create(&seed, &creds), "member");
     bench_check(pollen_credentials_apply(creds, token), "enrol");
     pollen_text_free(token);
-    pollen_credentials_destroy(root);
     return creds;
 }
 
 pollen_mesh *bench_mesh(uint32_t index, bool threaded) {
-    pollen_credentials *creds = member_credentials(index);
+    pthread_once(&root_once, make_root);
+    pollen_credentials *creds = index == 0 ? the_root : member_credentials(index);
     pollen_mesh_config config;
     pollen_mesh_config_init(&config);
     config.credentials = creds;
     config.external_loop = !threaded;
     pollen_mesh *mesh;
     bench_check(pollen_mesh_create(&config, &mesh), "mesh");
-    pollen_credentials_destroy(creds);
+    if (index != 0) {
+        pollen_credentials_destroy(creds);
+    }
     return mesh;
 }
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Raw UDP on loopback with what the kernel offers: the most that any transport above it could reach. */
+/*
+ * Raw UDP on loopback with what the kernel offers: the most that any transport above it could reach.  The
+ * sockets are of the kind a node has: dual-stack, one for all peers, so neither connected nor bound to an
+ * address.
+ */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -18,15 +22,18 @@
 
 enum { BATCH_BYTES = 64000, BUFFER_BYTES = 65536, SOCKET_BYTES = 8 << 20 };
 
-static int open_socket(struct sockaddr_in *addr) {
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    *addr = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+/* *addr: where others reach it, by IPv4. */
+static int open_socket(struct sockaddr_in6 *addr) {
+    const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int off = 0, bytes = SOCKET_BYTES;
+    *addr = (struct sockaddr_in6){.sin6_family = AF_INET6};
     socklen_t size = sizeof *addr;
-    if (fd < 0 || bind(fd, (struct sockaddr *)addr, sizeof *addr) != 0 ||
-        getsockname(fd, (struct sockaddr *)addr, &size) != 0) {
+    if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0 ||
+        bind(fd, (struct sockaddr *)addr, sizeof *addr) != 0 ||
+        getsockname(fd, (struct sockaddr *)addr, &size) != 0 ||
+        inet_pton(AF_INET6, "::ffff:127.0.0.1", &addr->sin6_addr) != 1) {
         bench_die("udp socket");
     }
-    const int bytes = SOCKET_BYTES;
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     return fd;
@@ -35,7 +42,7 @@ static int open_socket(struct sockaddr_in *addr) {
 /* Tells its port, counts until the parent speaks, tells the count. */
 static void count_bytes(int control, const void *arg) {
     (void)arg;
-    struct sockaddr_in addr;
+    struct sockaddr_in6 addr;
     const int fd = open_socket(&addr);
     const int on = 1;
     (void)setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on);
@@ -50,13 +57,17 @@ static void count_bytes(int control, const void *arg) {
     close(fd);
 }
 
-static bool send_batches(int fd, size_t segment, double seconds) {
+static bool send_batches(int fd, struct sockaddr_in6 *to, size_t segment, double seconds) {
     static uint8_t buffer[BATCH_BYTES];
     const uint16_t gso = (uint16_t)segment;
     char space[CMSG_SPACE(sizeof gso)] = {0};
     struct iovec iov = {.iov_base = buffer, .iov_len = BATCH_BYTES / segment * segment};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    struct msghdr msg = {.msg_name = to,
+                         .msg_namelen = sizeof *to,
+                         .msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = space,
+                         .msg_controllen = sizeof space};
     struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
     header->cmsg_level = SOL_UDP;
     header->cmsg_type = UDP_SEGMENT;
@@ -73,13 +84,10 @@ static bool send_batches(int fd, size_t segment, double seconds) {
 
 bool bench_udp_throughput(size_t segment, double seconds, double *ret_bytes_per_second) {
     bench_child child = bench_fork(count_bytes, NULL);
-    struct sockaddr_in to, from;
+    struct sockaddr_in6 to, from;
     bench_hear(child.control, &to, sizeof to);
     const int fd = open_socket(&from);
-    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
-        bench_die("connect");
-    }
-    const bool sent = send_batches(fd, segment, seconds);
+    const bool sent = send_batches(fd, &to, segment, seconds);
     bench_stop(child.control);
     uint64_t bytes = 0;
     bench_hear(child.control, &bytes, sizeof bytes);
@@ -91,7 +99,7 @@ bool bench_udp_throughput(size_t segment, double seconds, double *ret_bytes_per_
 
 static void reflect(int control, const void *arg) {
     (void)arg;
-    struct sockaddr_in addr, from;
+    struct sockaddr_in6 addr, from;
     const int fd = open_socket(&addr);
     bench_tell(control, &addr, sizeof addr);
     uint8_t buffer[2048];
@@ -111,17 +119,14 @@ bool bench_udp_round_trip(size_t size, double seconds, double *ret_ns) {
     enum { SAMPLES_MAX = 200000 };
     static double samples[SAMPLES_MAX];
     bench_child child = bench_fork(reflect, NULL);
-    struct sockaddr_in to, from;
+    struct sockaddr_in6 to, from;
     bench_hear(child.control, &to, sizeof to);
     const int fd = open_socket(&from);
-    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
-        bench_die("connect");
-    }
     uint8_t buffer[2048] = {0};
     size_t count = 0;
     const uint64_t end = bench_now_ns() + (uint64_t)(seconds * 1e9);
     for (uint64_t now = bench_now_ns(); now < end && count < SAMPLES_MAX;) {
-        (void)send(fd, buffer, size, 0);
+        (void)sendto(fd, buffer, size, 0, (struct sockaddr *)&to, sizeof to);
         while (recv(fd, buffer, sizeof buffer, MSG_DONTWAIT) < 0 && bench_now_ns() < end) {
         }
         const uint64_t done = bench_now_ns();

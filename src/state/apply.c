@@ -109,14 +109,11 @@ static pollen_err merge(const apply_ctx *ctx, pln_author *author, pln_gossip_eve
     return err;
 }
 
-/* POLLEN_EPROTO and POLLEN_ELIMIT refuse the event; other than EPROTO it can be good later. */
+/* EPROTO refuses the event for good, everything else for now. */
 static pollen_err merge_revocation(const apply_ctx *ctx, pln_author *author,
                                    pln_gossip_event *event) {
     pln_revocation revocation;
     bool added;
-    if (!ctx->state->has_trust) {
-        return POLLEN_ELIMIT;
-    }
     if (event->deleted) {
         return POLLEN_EPROTO; /* A revocation is for ever. */
     }
@@ -152,6 +149,9 @@ static pollen_err apply_foreign(const apply_ctx *ctx, pln_gossip_event *event) {
     uint64_t counter = event->counter;
     if (counter > PLN_STATE_COUNTER_MAX) {
         return POLLEN_EPROTO;
+    }
+    if (event->kind == PLN_CHANGE_REVOCATION && !ctx->state->has_trust) {
+        return POLLEN_ENOTENROLLED; /* Not seen either: it has to come again when we are. */
     }
     pollen_err err = pln_authors_admit(ctx->state, &event->author, ctx->teller, &author);
     if (err != POLLEN_OK) {

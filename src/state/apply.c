@@ -39,7 +39,7 @@ static void charge_forgery(pln_gossip_peer *peer) {
 static pollen_err wins(const pln_gossip_event *event, const pollen_key *subject,
                        const pln_attr *attr, bool *ret) {
     *ret = attr == NULL || attr->loaded || event->counter > attr->counter;
-    if (*ret || event->counter < attr->counter || event->counter == 0) {
+    if (*ret || event->counter < attr->counter) {
         return POLLEN_OK;
     }
     uint64_t content;
@@ -168,7 +168,8 @@ static pollen_err apply_foreign(const apply_ctx *ctx, pln_gossip_event *event) {
 }
 
 static pollen_err apply_one(const apply_ctx *ctx, pln_gossip_event *event) {
-    if (!event->has_author || event->kind == PLN_CHANGE_NONE) {
+    /* Counters begin at 1.  What has none could never be asked for, and so not be known to all. */
+    if (!event->has_author || event->kind == PLN_CHANGE_NONE || event->counter == 0) {
         return POLLEN_EPROTO;
     }
     if (pln_key_equal(&event->author, &ctx->state->self->key)) {

@@ -223,7 +223,13 @@ pollen_err pln_state_publish_revocation(pln_state *state, const pln_revocation *
 
 /* ---- Events of ours from elsewhere ----------------------------------------------------------- */
 
-/* Something of ours that we do not have.  It gets its counter when the batch is over. */
+static void renew(pln_state *state, pln_attr *attr) {
+    attr->renew = true;
+    state->conflict = true;
+}
+
+/* Something of ours that we do not have, withdrawn already perhaps: others hold it either way.  It
+ * gets its counter when the batch is over. */
 static pollen_err withdraw(pln_state *state, pln_gossip_event *event) {
     pollen_err err = make_room(state, event->kind);
     pln_attr *attr;
@@ -233,8 +239,7 @@ static pollen_err withdraw(pln_state *state, pln_gossip_event *event) {
         err = pln_author_put(state, state->self, event, NULL, &attr);
     }
     if (err == POLLEN_OK) {
-        attr->renew = true;
-        state->conflict = true;
+        renew(state, attr);
     }
     return err;
 }
@@ -249,9 +254,12 @@ static pollen_err offer_again(pln_state *state, const pln_gossip_event *event) {
         return POLLEN_EPROTO;
     }
     pollen_err err = pln_revocation_learn(state, &revocation, &added);
-    if (err == POLLEN_OK && pln_attr_revocation(state->self, &revocation.subject_pub) == NULL) {
+    pln_attr *attr = pln_attr_revocation(state->self, &revocation.subject_pub);
+    if (err == POLLEN_OK && attr == NULL) {
         pln_gossip_event own = {.kind = PLN_CHANGE_REVOCATION};
         err = pln_own_put(state, &own, &revocation.subject_pub, false);
+    } else if (err == POLLEN_OK && event->counter > attr->counter) {
+        renew(state, attr);
     }
     pln_revocation_fini(&revocation);
     return err;
@@ -263,14 +271,17 @@ static pollen_err judge(pln_state *state, pln_gossip_event *event) {
     }
     pln_attr *attr = pln_attr_find(state->self, event, NULL);
     if (attr == NULL) {
-        return event->deleted ? POLLEN_OK : withdraw(state, event);
+        return withdraw(state, event);
+    }
+    if (event->counter > attr->counter) {
+        renew(state, attr);
+        return POLLEN_OK;
     }
     uint64_t content;
     uint32_t size;
     pollen_err err = pln_attr_digest(event, NULL, &content, &size);
     if (err == POLLEN_OK && event->counter == attr->counter && content != attr->content) {
-        attr->renew = true;
-        state->conflict = true;
+        renew(state, attr);
     }
     return err;
 }

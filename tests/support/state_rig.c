@@ -228,6 +228,9 @@ static void dump_author(pln_out *out, const pln_author *author) {
     pln_out_printf(out, "%s\n", pollen_key_hex(&author->key, hex));
     for (size_t i = 0; i < author->count; i++) {
         const pln_attr *attr = &author->attrs[i];
+        if (attr->loaded) {
+            continue;
+        }
         dump_name(out, attr);
         dump_value(out, attr);
         pln_out_printf(out, " @%" PRIu64 "\n", attr->counter);
@@ -252,10 +255,27 @@ pln_bytes rig_dump(const pln_state *state) {
     return text;
 }
 
+/* Up to 40 characters before the place and 100 from it. */
+static int excerpt(const pln_bytes *text, size_t at, const char **ret) {
+    size_t begin = at > 300 ? at - 300 : 0;
+    *ret = (const char *)text->data + begin;
+    return (int)(text->size - 1 - begin < 640 ? text->size - 1 - begin : 640);
+}
+
 void rig_assert_equal(const pln_state *a, const pln_state *b) {
     pln_bytes x = rig_dump(a);
     pln_bytes y = rig_dump(b);
-    assert_string_equal((const char *)x.data, (const char *)y.data);
+    size_t at = 0;
+    while (at < x.size && at < y.size && x.data[at] == y.data[at]) {
+        at += 1;
+    }
+    if (at < x.size || at < y.size) {
+        const char *of_x;
+        const char *of_y;
+        int size_x = excerpt(&x, at, &of_x);
+        int size_y = excerpt(&y, at, &of_y);
+        fail_msg("they differ:\n%.*s\n--- and:\n%.*s", size_x, of_x, size_y, of_y);
+    }
     pln_bytes_fini(&x);
     pln_bytes_fini(&y);
 }

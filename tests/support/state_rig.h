@@ -59,8 +59,8 @@ pln_gossip_event rig_deleted(pln_gossip_event event);
 
 /* ---- Looking at it --------------------------------------------------------------------------- */
 
-/* All that is known of the members, as text, counters included.  Owner: the caller (pln_bytes_fini);
- * ends with a NUL. */
+/* All that members told, as text, counters included; not what only stands in a file.  Owner: the
+ * caller (pln_bytes_fini); ends with a NUL. */
 pln_bytes rig_dump(const pln_state *state);
 void rig_assert_equal(const pln_state *a, const pln_state *b);
 

@@ -226,7 +226,7 @@ class ThroughNodes(PipeCase):
     def test_an_unknown_peer(self):
         node = self.node()
         node.up()
-        self.check_fails(node.run("pipe", "connect", "00", "--port", "9"), 3, "no such peer")
+        self.check_fails(node.run("pipe", "connect", "0" * 64, "--port", "9"), 3, "no such peer")
 
     def test_nobody_comes(self):
         node = self.node()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The benchmark's own small frame: two processes, one core each, and rows that are ratios against something
- * measured in the same run, because machines differ and are noisy.
+ * The benchmark's own small frame: two processes, one core each, and rows that are ratios against
+ * something measured in the same run, because machines differ and are noisy.
  */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
@@ -41,7 +41,7 @@ typedef struct bench_row {
 extern const bench_row bench_rows[];
 extern const size_t bench_row_count;
 
-/* ---- Two processes ----------------------------------------------------------------------------- */
+/* ---- Two processes --------------------------------------------------------------------------- */
 
 /* The other side: its process, and a socket whose ends carry small messages between the two. */
 typedef struct bench_child {
@@ -51,7 +51,8 @@ typedef struct bench_child {
 
 enum { BENCH_CPU_CHILD = 1, BENCH_CPU_PARENT = 0 };
 
-/* Forks; the child runs `body` pinned to its own core and exits.  Ends the program when it cannot. */
+/* Forks; the child runs `body` pinned to its own core and exits.
+ * Ends the program when it cannot. */
 bench_child bench_fork(void (*body)(int control, const void *arg), const void *arg);
 void bench_reap(bench_child *child); /* Hangs up and waits. */
 
@@ -65,14 +66,14 @@ bool bench_stopped(int control); /* ... which it looks for, and hears once. */
 void bench_pin(int cpu); /* Best effort: a machine may have one core. */
 _Noreturn void bench_die(const char *what);
 
-/* ---- Clocks and statistics --------------------------------------------------------------------- */
+/* ---- Clocks and statistics ------------------------------------------------------------------- */
 
 uint64_t bench_now_ns(void);
 uint64_t bench_cpu_ns(void);        /* Of this process. */
 uint64_t bench_private_bytes(void); /* Dirty private memory of this process (smaps_rollup). */
 double bench_percentile(double *values, size_t count, double percent); /* Sorts them. */
 
-/* ---- Raw UDP, the yardstick -------------------------------------------------------------------- */
+/* ---- Raw UDP, the yardstick ------------------------------------------------------------------ */
 
 /* Bytes per second received when segments of this size are sent with GSO and received with GRO. */
 bool bench_udp_throughput(size_t segment, double seconds, double *ret_bytes_per_second);

@@ -17,7 +17,8 @@
 
 /* clang-format off */
 const bench_row bench_rows[] = {
-    {.name = "stream", .title = "one stream", .unit = "Gbit/s", .against = "raw UDP, GSO/GRO, 1,444 bytes",
+    {.name = "stream", .title = "one stream", .unit = "Gbit/s",
+     .against = "raw UDP, GSO/GRO, 1,444 bytes",
      .floor = 0.06, .prototype = 0.11, .higher_is_better = true, .is_share = true,
      .measure = bench_row_stream},
     {.name = "datagrams", .title = "datagrams of 1,000 bytes", .unit = "k/s",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Meshes for the benchmark, driven by the measuring thread itself.  Both processes derive the same keys from
- * the same numbers, so that nothing has to be exchanged but ports.
+ * Meshes for the benchmark, driven by the measuring thread itself.  Both processes derive the same
+ * keys from the same numbers, so that nothing has to be exchanged but ports.
  */
 #ifndef BENCH_NODE_H
 #define BENCH_NODE_H
@@ -10,7 +10,8 @@
 
 #include "bench.h"
 
-/* Member `index` of the benchmark's cluster; 0 is its root.  Threaded: with a loop thread of its own. */
+/* Member `index` of the benchmark's cluster; 0 is its root.
+ * Threaded: with a loop thread of its own. */
 pollen_mesh *bench_mesh(uint32_t index, bool threaded);
 pollen_key bench_key(uint32_t index);
 

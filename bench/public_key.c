@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The public-key operations of one side of a mutual handshake, by the library that GnuTLS itself uses. */
+/* The public-key operations of one side of a mutual handshake,
+ * by the library that GnuTLS itself uses. */
 #include <nettle/curve25519.h>
 #include <nettle/eddsa.h>
 

@@ -4,7 +4,8 @@
 
 #include "bench.h"
 
-/* CPU nanoseconds of X25519 key generation and agreement, Ed25519 signing and verifying, together. */
+/* CPU nanoseconds of X25519 key generation and agreement,
+ * Ed25519 signing and verifying, together. */
 double bench_public_key_cpu_ns(double seconds);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Raw UDP on loopback with what the kernel offers: the most that any transport above it could reach.  The
- * sockets are of the kind a node has: dual-stack, one for all peers, so neither connected nor bound to an
- * address.
+ * Raw UDP on loopback with what the kernel offers: the most that any transport above it could
+ * reach.  The sockets are of the kind a node has: dual-stack, one for all peers, so neither
+ * connected nor bound to an address.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

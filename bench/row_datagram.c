@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Datagrams of 1,000 bytes: how many a second arrive, and how long a round trip takes when both spin. */
+/* Datagrams of 1,000 bytes: how many a second arrive,
+ * and how long a round trip takes when both spin. */
 #include "node.h"
 #include "rows.h"
 

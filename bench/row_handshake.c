@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a handshake costs a busy server in CPU time: several clients at once, each a new member with a
- * certificate of its own, so that nothing but the admin's certificate can be known from before.
+ * What a handshake costs a busy server in CPU time: several clients at once, each a new member with
+ * a certificate of its own, so that nothing but the admin's certificate can be known from before.
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of idle sessions: one node with a thousand of them, once as the side that accepted and once as the
- * side that dialled; the worse of the two counts.
+ * Memory of idle sessions: one node with a thousand of them, once as the side that accepted and
+ * once as the side that dialled; the worse of the two counts.
  */
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One stream, as fast as it goes: bytes that the reader got, against raw UDP with packets of our size. */
+/* One stream, as fast as it goes: bytes that the reader got,
+ * against raw UDP with packets of our size. */
 #include <string.h>
 
 #include "node.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A node driven from a loop of one's own: one fd, one timeout, one dispatch.  No thread is started. */
+/* A node driven from a loop of one's own: one fd, one timeout, one dispatch.
+ * No thread is started. */
 #include <poll.h>
 #include <pollen/pollen.h>
 #include <stdio.h>

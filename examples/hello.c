@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two nodes of one cluster in one process: a session between their keys, and one message over it. */
+/* Two nodes of one cluster in one process:
+ * a session between their keys, and one message over it. */
 #include <pollen/pollen.h>
 #include <stdio.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ping DIR PEER-ID ADDR: a member whose keys are in DIR (pln init, pln join) measures a round trip. */
+/* ping DIR PEER-ID ADDR: measures a round trip to a peer.
+ * The keys of a member are in DIR (pln init, pln join). */
 #include <pollen/pollen.h>
 #include <stdio.h>
 #include <stdlib.h>

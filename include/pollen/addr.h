@@ -19,7 +19,7 @@ extern "C" {
 
 /* "[" IPv6 "%" zone number "]:" port and a NUL fit. */
 #define POLLEN_ADDR_TEXT_BYTES 72
-#define POLLEN_PORT_DEFAULT    60611
+#define POLLEN_PORT_DEFAULT 60611
 
 typedef struct pollen_addr {
     uint8_t ip[16]; /* Network byte order. */

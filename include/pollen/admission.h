@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Admission: who belongs to a cluster.  A cluster is a root key; its admins sign membership certificates;
- * an invite is the right of one key to be issued one.
+ * Admission: who belongs to a cluster.  A cluster is a root key; its admins sign membership
+ * certificates; an invite is the right of one key to be issued one.
  *
- * Credentials are what a node is: its private key, and once enrolled its trust bundle, its membership
- * certificate, and for an admin the key that signs.  A mesh is created from them and keeps a copy.
+ * Credentials are what a node is: its private key, and once enrolled its trust bundle, its
+ * membership certificate, and for an admin the key that signs.  A mesh is created from them and
+ * keeps a copy.
  *
  * Lifetime: pollen_credentials_destroy() wipes the secrets.
  * Thread: one thread at a time may use an object; different objects are independent.
@@ -31,8 +32,8 @@ typedef struct pollen_credentials pollen_credentials;
  * Owner:  seed is copied; ret is the caller's.
  * Errors: POLLEN_EKEY, POLLEN_ENOMEM
  */
-POLLEN_API POLLEN_MUST_USE pollen_err pollen_credentials_create(const pollen_seed *seed,
-                                                                pollen_credentials **ret_credentials);
+POLLEN_API POLLEN_MUST_USE pollen_err
+pollen_credentials_create(const pollen_seed *seed, pollen_credentials **ret_credentials);
 POLLEN_API void pollen_credentials_destroy(pollen_credentials *credentials); /* Accepts NULL. */
 
 /*
@@ -45,15 +46,16 @@ POLLEN_API POLLEN_MUST_USE pollen_err
 pollen_credentials_create_cluster(pollen_credentials *credentials, const pollen_seed *root_seed);
 
 /*
- * Reads / writes the key files of a state directory: keys/ below dir, in the formats of the reference.
- * Loading a directory without a node key gives POLLEN_ENOENT and creates nothing.  Saving writes each file
- * atomically and syncs it; a file that did not change is not written.
+ * Reads / writes the key files of a state directory: keys/ below dir, in the formats of the
+ * reference.  Loading a directory without a node key gives POLLEN_ENOENT and creates nothing.
+ * Saving writes each file atomically and syncs it; a file that did not change is not written.
  *
  * Errors: POLLEN_ENOENT  no such directory, or no node key in it
- *         POLLEN_EMODE   a directory or key that others may write, a private key that others may read
+ *         POLLEN_EMODE   a directory or key that others may write, or a private key that others
+ *                        may read
  *         POLLEN_EKEY    a malformed key, halves that do not belong together, a lone public key
- *         POLLEN_ECERT, POLLEN_ECLUSTER, POLLEN_ESUBJECT, POLLEN_ESIGNATURE  the stored certificates do not
- *                        hold; an expired one loads
+ *         POLLEN_ECERT, POLLEN_ECLUSTER, POLLEN_ESUBJECT, POLLEN_ESIGNATURE
+ *                        the stored certificates do not hold; an expired one loads
  *         POLLEN_EIO, POLLEN_ENOSPC, POLLEN_EPERM, POLLEN_ENOMEM
  */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_credentials_load(const char *dir,
@@ -113,30 +115,33 @@ POLLEN_API POLLEN_MUST_USE pollen_err pollen_invite_create(const pollen_credenti
                                                            const pollen_invite_options *options,
                                                            char **ret_text);
 
-/* Issues a join token: the finished certificate of a key that is known already.  Errors: as above. */
-POLLEN_API POLLEN_MUST_USE pollen_err pollen_join_token_create(const pollen_credentials *credentials,
-                                                               const pollen_key *subject,
-                                                               const pollen_invite_options *options,
-                                                               char **ret_text);
+/* Issues a join token: the finished certificate of a key that is known already.
+ * Errors: as above. */
+POLLEN_API POLLEN_MUST_USE pollen_err
+pollen_join_token_create(const pollen_credentials *credentials, const pollen_key *subject,
+                         const pollen_invite_options *options, char **ret_text);
 
 POLLEN_API void pollen_text_free(char *text); /* Wipes it; accepts NULL. */
 
 /*
- * Redeems an invite at one of its bootstrap peers and returns the join token it gives, without changing
- * anything here; pollen_credentials_apply() then enrols.  Opens a socket of its own for the time of the
- * call.  The same key may redeem again until the invite expires and gets the same answer.
+ * Redeems an invite at one of its bootstrap peers and returns the join token it gives, without
+ * changing anything here; pollen_credentials_apply() then enrols.  Opens a socket of its own for
+ * the time of the call.  The same key may redeem again until the invite expires and gets the same
+ * answer.
  *
  * Thread: any; blocks up to timeout_ms.
  * Errors: POLLEN_ETOKEN       not a token, or not an invite
- *         POLLEN_EEXPIRED, POLLEN_ESIGNATURE, POLLEN_ECERT, POLLEN_ESUBJECT  it does not hold for this key
+ *         POLLEN_EEXPIRED, POLLEN_ESIGNATURE, POLLEN_ECERT, POLLEN_ESUBJECT
+ *                             it does not hold for this key
  *         POLLEN_ECONSUMED    another key used it
  *         POLLEN_ECLUSTER     the answer belongs to another cluster than the invite
  *         POLLEN_EDENIED      refused for another reason: pollen_last_error() has the peer's words
  *         POLLEN_EUNREACHABLE no bootstrap peer answered
  *         POLLEN_ETIMEDOUT, POLLEN_ESYS, POLLEN_ENOMEM
  */
-POLLEN_API POLLEN_MUST_USE pollen_err pollen_redeem_invite(const pollen_seed *seed, const char *invite,
-                                                           int timeout_ms, char **ret_join_token);
+POLLEN_API POLLEN_MUST_USE pollen_err pollen_redeem_invite(const pollen_seed *seed,
+                                                           const char *invite, int timeout_ms,
+                                                           char **ret_join_token);
 
 /*
  * Enrols by a join token, or takes its certificate when that lasts longer than the present one.
@@ -148,8 +153,8 @@ POLLEN_API POLLEN_MUST_USE pollen_err pollen_redeem_invite(const pollen_seed *se
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_credentials_apply(pollen_credentials *credentials,
                                                                const char *join_token);
 
-/* What the last failed call of this thread failed on, with peer and address where there is one; "" when
- * there is nothing to add.  Valid until the thread's next call. */
+/* What the last failed call of this thread failed on, with peer and address where there is one; ""
+ * when there is nothing to add.  Valid until the thread's next call. */
 POLLEN_API const char *pollen_last_error(void);
 
 #ifdef __cplusplus

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define POLLEN_KEY_BYTES     32
+#define POLLEN_KEY_BYTES 32
 #define POLLEN_KEY_HEX_BYTES 65 /* 64 lower-case hex digits and the terminating NUL. */
 
 /* A public key.  Compared byte-wise; "the smaller key" means memcmp() < 0. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Streams: reliable byte streams between two peers, each direction closed on its own (half-close) or reset
- * with a code.  A stream is opened towards a port, a number from 1 to 65535 by which the acceptor tells
- * what the stream is for.
+ * Streams: reliable byte streams between two peers, each direction closed on its own (half-close)
+ * or reset with a code.  A stream is opened towards a port, a number from 1 to 65535 by which the
+ * acceptor tells what the stream is for.
  *
  * Thread: one thread may read while another writes; each direction is for one thread at a time.
- * Lifetime: a stream is a handle of its own: pollen_stream_close() frees it in any state, also after the
- *         mesh has closed, but before pollen_mesh_destroy().
+ * Lifetime: a stream is a handle of its own: pollen_stream_close() frees it in any state, also
+ *         after the mesh has closed, but before pollen_mesh_destroy().
  */
 #ifndef POLLEN_STREAM_H
 #define POLLEN_STREAM_H
@@ -30,12 +30,12 @@ enum {
  * Waits for a session with the peer, opens a stream on it and announces the port.
  *
  * Owner:  ret_stream is the caller's: pollen_stream_close().
- * Errors: POLLEN_EINVAL (port 0), POLLEN_ETIMEDOUT, POLLEN_ECANCELED, POLLEN_ECLOSED, POLLEN_ELIMIT,
- *         POLLEN_ENOMEM
+ * Errors: POLLEN_EINVAL (port 0), POLLEN_ETIMEDOUT, POLLEN_ECANCELED, POLLEN_ECLOSED,
+ *         POLLEN_ELIMIT, POLLEN_ENOMEM
  */
-POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_open_stream(pollen_mesh *mesh, const pollen_key *peer,
-                                                              uint16_t port, int timeout_ms,
-                                                              pollen_cancel *cancel,
+POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_open_stream(pollen_mesh *mesh,
+                                                              const pollen_key *peer, uint16_t port,
+                                                              int timeout_ms, pollen_cancel *cancel,
                                                               pollen_stream **ret_stream);
 
 /*
@@ -57,9 +57,9 @@ POLLEN_API uint16_t pollen_stream_port(const pollen_stream *stream);
  *         POLLEN_ENOTCONN   the session ended
  *         POLLEN_ETIMEDOUT, POLLEN_ECANCELED, POLLEN_ECLOSED
  */
-POLLEN_API POLLEN_MUST_USE pollen_err pollen_stream_read(pollen_stream *stream, void *bytes, size_t size,
-                                                         int timeout_ms, pollen_cancel *cancel,
-                                                         size_t *ret_size);
+POLLEN_API POLLEN_MUST_USE pollen_err pollen_stream_read(pollen_stream *stream, void *bytes,
+                                                         size_t size, int timeout_ms,
+                                                         pollen_cancel *cancel, size_t *ret_size);
 
 /*
  * Writes all of it, waiting for room; on an error *ret_size (may be NULL) bytes had been taken.
@@ -81,8 +81,8 @@ POLLEN_API void pollen_stream_reset(pollen_stream *stream, uint64_t code);
 /* The code of the peer's reset; 0 when there was none. */
 POLLEN_API uint64_t pollen_stream_reset_code(const pollen_stream *stream);
 
-/* Frees the handle.  What was written is still delivered if the write side was closed; an unfinished side
- * is reset with POLLEN_STREAM_CLOSED.  Accepts NULL. */
+/* Frees the handle.  What was written is still delivered if the write side was closed; an
+ * unfinished side is reset with POLLEN_STREAM_CLOSED.  Accepts NULL. */
 POLLEN_API void pollen_stream_close(pollen_stream *stream);
 
 #ifdef __cplusplus

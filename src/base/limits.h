@@ -117,7 +117,7 @@ enum { PLN_STATE_CONNECTIONS_MAX = 1024 }; /* Desired ones of this node, kept fo
 /* A counter beyond is refused, and so is one that leaps too far beyond what is known of its
  * author: whoever takes a counter as high as this has none left.  At a million events a second
  * the leap lasts an hour. */
-#define PLN_STATE_COUNTER_MAX  ((uint64_t)1 << 62)
+#define PLN_STATE_COUNTER_MAX ((uint64_t)1 << 62)
 #define PLN_STATE_COUNTER_LEAP ((uint64_t)1 << 32)
 
 /* Answers to one session, and events taken from it: a bucket that fills at the rate.  The whole

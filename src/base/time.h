@@ -16,9 +16,9 @@ typedef int64_t pln_wall; /* Unix seconds. */
 #define PLN_TS_NEVER UINT64_MAX
 
 #define PLN_NS_PER_MS 1000000ull
-#define PLN_NS_PER_S  1000000000ull
-#define PLN_MS(n)     ((pln_dur)(n)*PLN_NS_PER_MS)
-#define PLN_S(n)      ((pln_dur)(n)*PLN_NS_PER_S)
+#define PLN_NS_PER_S 1000000000ull
+#define PLN_MS(n) ((pln_dur)(n)*PLN_NS_PER_MS)
+#define PLN_S(n) ((pln_dur)(n)*PLN_NS_PER_S)
 
 /* One sample of both clocks. */
 typedef struct pln_now {

@@ -33,7 +33,7 @@ pollen_err pln_credentials_wrap(const pln_credentials *creds, pollen_credentials
     return POLLEN_OK;
 }
 
-/* ---- Credentials ------------------------------------------------------------------------------- */
+/* ---- Credentials ----------------------------------------------------------------------------- */
 
 pollen_err pollen_credentials_create(const pollen_seed *seed,
                                      pollen_credentials **ret_credentials) {
@@ -129,7 +129,7 @@ pollen_err pollen_credentials_cert(const pollen_credentials *credentials,
     return POLLEN_OK;
 }
 
-/* ---- Tokens ------------------------------------------------------------------------------------ */
+/* ---- Tokens ---------------------------------------------------------------------------------- */
 
 enum { INVITE_TTL_DEFAULT_SECONDS = 300 };
 

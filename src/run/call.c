@@ -7,7 +7,7 @@
 #include "run/last_error.h"
 #include "run/runtime.h"
 
-/* ---- Requests ---------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 typedef struct request {
     pln_cmd cmd;
@@ -47,7 +47,7 @@ pollen_err pln_request(pollen_mesh *mesh, pln_request_fn fn, void *arg) {
     return err;
 }
 
-/* ---- Life of a call ---------------------------------------------------------------------------- */
+/* ---- Life of a call -------------------------------------------------------------------------- */
 
 static void ref(pln_call *call) {
     atomic_fetch_add(&call->refs, 1);
@@ -97,7 +97,7 @@ void pln_call_unref(pln_call *call) {
     pln_free(call);
 }
 
-/* ---- The loop's side --------------------------------------------------------------------------- */
+/* ---- The loop's side ------------------------------------------------------------------------- */
 
 /* Tells the caller; the loop's reference goes with it. */
 static void finish(pln_call *call, pollen_err err) {
@@ -170,7 +170,7 @@ void pln_calls_close(pollen_mesh *mesh) {
     }
 }
 
-/* ---- The caller's side ------------------------------------------------------------------------- */
+/* ---- The caller's side ----------------------------------------------------------------------- */
 
 pollen_err pln_call_submit(pollen_mesh *mesh, pln_call *call) {
     ref(call); /* The loop's. */
@@ -211,8 +211,8 @@ void pln_call_abandon(pollen_mesh *mesh, pln_call *call) {
     }
 }
 
-/* The core keeps the deadline and knows best what failed; ours only ends the call of a thread whose driver
- * went away. */
+/* The core keeps the deadline and knows best what failed;
+ * ours only ends the call of a thread whose driver went away. */
 static pln_ts last_moment(pln_ts deadline) {
     return pln_ts_add(deadline, PLN_S(1));
 }

@@ -4,9 +4,9 @@
  *
  * A request is answered within one turn, so it lives on the asker's stack and has no deadline.
  *
- * An operation takes time.  Its caller may give up first, so it is counted: one reference for the caller, one
- * for the loop.  The loop knows it by its op and completes it exactly once, also when the mesh closes; what
- * it brings for a caller that left is given back.
+ * An operation takes time.  Its caller may give up first, so it is counted: one reference for the
+ * caller, one for the loop.  The loop knows it by its op and completes it exactly once, also when
+ * the mesh closes; what it brings for a caller that left is given back.
  */
 #ifndef PLN_RUN_CALL_H
 #define PLN_RUN_CALL_H
@@ -20,7 +20,7 @@
 #include "run/cmdq.h"
 #include "run/wait.h"
 
-/* ---- Requests ---------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 /* Runs on the loop thread. */
 typedef pollen_err (*pln_request_fn)(pollen_mesh *mesh, void *arg);
@@ -28,7 +28,7 @@ typedef pollen_err (*pln_request_fn)(pollen_mesh *mesh, void *arg);
 /* Any thread but the loop's.  Errors: POLLEN_ECLOSED, and what fn returns */
 POLLEN_MUST_USE pollen_err pln_request(pollen_mesh *mesh, pln_request_fn fn, void *arg);
 
-/* ---- Operations -------------------------------------------------------------------------------- */
+/* ---- Operations ------------------------------------------------------------------------------ */
 
 typedef struct pln_call pln_call;
 struct pln_call {
@@ -59,7 +59,8 @@ struct pln_call {
     pollen_stream *stream;      /* Owned: the handle of an open, made before it is asked for. */
 };
 
-/* signal: a call whose monitor is used instead of its own, or NULL.  NULL when there is no memory. */
+/* signal: a call whose monitor is used instead of its own, or NULL.
+ * NULL when there is no memory. */
 pln_call *pln_call_create(void (*start)(pollen_mesh *, pln_call *), pln_call *signal);
 void pln_call_unref(pln_call *call); /* Accepts NULL. */
 
@@ -69,10 +70,11 @@ pollen_err pln_call_submit(pollen_mesh *mesh, pln_call *call);
 /* The caller does not want it any more: the loop cancels it.  The caller keeps its reference. */
 void pln_call_abandon(pollen_mesh *mesh, pln_call *call);
 
-/* Submits, waits and returns the result; abandons the call when the deadline passes or cancel fires. */
+/* Submits, waits and returns the result; abandons the call when the
+ * deadline passes or cancel fires. */
 POLLEN_MUST_USE pollen_err pln_call_run(pollen_mesh *mesh, pln_call *call, pollen_cancel *cancel);
 
-/* ---- The loop's side --------------------------------------------------------------------------- */
+/* ---- The loop's side ------------------------------------------------------------------------- */
 
 /* The core's OP_DONE; takes what the event owns. */
 void pln_call_complete(pollen_mesh *mesh, pln_mesh_event *event);

@@ -14,7 +14,8 @@ pln_now pln_clock_now(void);
 /* When a call that may take timeout_ms has to end; PLN_TS_NEVER for a negative timeout. */
 pln_ts pln_clock_deadline(int timeout_ms);
 
-/* Whole milliseconds left, rounded up so that nobody wakes early to find nothing due; -1 for never. */
+/* Whole milliseconds left, rounded up so that nobody wakes early to find
+ * nothing due; -1 for never. */
 int pln_clock_ms_until(pln_ts deadline, pln_ts now);
 
 struct timespec pln_clock_timespec(pln_ts ts);

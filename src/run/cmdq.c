@@ -31,8 +31,8 @@ pollen_err pln_cmdq_push(pln_cmdq *q, pln_cmd *cmd) {
     q->tail = &cmd->next;
     pthread_mutex_unlock(&q->lock);
 
-    /* Wakes coalesce, so the data travels in the list and the fd only says "look".  Whoever drives the
-     * mesh looks by itself: pollen_mesh_timeout_ms() is 0 while a command waits. */
+    /* Wakes coalesce, so the data travels in the list and the fd only says "look".  Whoever drives
+     * the mesh looks by itself: pollen_mesh_timeout_ms() is 0 while a command waits. */
     if (was_empty && !is_driver(q)) {
         pln_cmdq_wake(q);
     }

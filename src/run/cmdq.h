@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command queue: any thread in, loop thread out.  A command is embedded in what it is about (a call, a
- * stream, a link), so that pushing one allocates nothing and cannot fail but for a closed queue.
+ * The command queue: any thread in, loop thread out.  A command is embedded in what it is about (a
+ * call, a stream, a link), so that pushing one allocates nothing and cannot fail but for a closed
+ * queue.
  */
 #ifndef PLN_RUN_CMDQ_H
 #define PLN_RUN_CMDQ_H
@@ -35,11 +36,12 @@ typedef struct pln_cmdq {
 void pln_cmdq_init(pln_cmdq *q, int wake_fd, const atomic_uintptr_t *driver);
 void pln_cmdq_fini(pln_cmdq *q);
 
-/* Any thread.  On POLLEN_OK the queue owns cmd until it runs; on POLLEN_ECLOSED the caller still does. */
+/* Any thread.  On POLLEN_OK the queue owns cmd until it runs;
+ * on POLLEN_ECLOSED the caller still does. */
 POLLEN_MUST_USE pollen_err pln_cmdq_push(pln_cmdq *q, pln_cmd *cmd);
 
-/* Loop thread only: all that is queued, in order.  pln_cmdq_reset() comes before it, because the other
- * order loses a wake-up. */
+/* Loop thread only: all that is queued, in order.
+ * pln_cmdq_reset() comes before it, because the other order loses a wake-up. */
 pln_cmd *pln_cmdq_take(pln_cmdq *q);
 
 /* Loop thread only: refuses everything from now on and gives what is left. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory: what other threads know of the sessions, kept by the loop.  It lets pollen_mesh_send()
- * judge and queue an envelope without asking the loop: a link holds the peer's limits of the moment and its
- * outbox.
+ * The directory: what other threads know of the sessions, kept by the loop.  It lets
+ * pollen_mesh_send() judge and queue an envelope without asking the loop: a link holds the peer's
+ * limits of the moment and its outbox.
  *
- * An envelope waits in the outbox until the loop takes it, and then with the loop while the core's own queue
- * is full.  Both together are at most PLN_DATAGRAM_SENDQ_MAX.
+ * An envelope waits in the outbox until the loop takes it, and then with the loop while the core's
+ * own queue is full.  Both together are at most PLN_DATAGRAM_SENDQ_MAX.
  */
 #ifndef PLN_RUN_DIRECTORY_H
 #define PLN_RUN_DIRECTORY_H
@@ -50,7 +50,7 @@ typedef struct pln_directory {
 void pln_directory_init(pln_directory *directory, const pln_hash_key *hash_key);
 void pln_directory_fini(pln_directory *directory);
 
-/* ---- The loop's side --------------------------------------------------------------------------- */
+/* ---- The loop's side ------------------------------------------------------------------------- */
 
 /* A session was registered or its limits changed.  run is the command of new links.
  * Errors: POLLEN_ENOMEM */
@@ -58,18 +58,20 @@ POLLEN_MUST_USE pollen_err pln_directory_update(pln_directory *directory,
                                                 const pln_session_info *info,
                                                 void (*run)(pln_cmd *, pollen_mesh *, pollen_err));
 
-/* The session ended; a newer one of the same peer stays.  Returns the link when it is to be unlinked from
- * the loop's own lists and given to pln_directory_free(), else NULL. */
+/* The session ended; a newer one of the same peer stays.  Returns the link when it is to be
+ * unlinked from the loop's own lists and given to pln_directory_free(), else NULL. */
 pln_link *pln_directory_remove(pln_directory *directory, const pollen_key *peer,
                                uint64_t generation);
 
-/* Frees a removed link, or leaves that to its queued command, which gives it to this function again. */
+/* Frees a removed link, or leaves that to its queued command,
+ * which gives it to this function again. */
 void pln_directory_free(pln_directory *directory, pln_link *link);
 
 /* Moves the outbox to link->held when that is empty. */
 void pln_directory_take(pln_directory *directory, pln_link *link);
 
-/* The same from the link's command, which is done with it.  False when the link has left the directory. */
+/* The same from the link's command, which is done with it.
+ * False when the link has left the directory. */
 bool pln_directory_done(pln_directory *directory, pln_link *link);
 
 /* Walks over the links, a step a call; NULL at the end, after which it starts again. */
@@ -78,7 +80,7 @@ pln_link *pln_directory_next(pln_directory *directory);
 /* Every link leaves; sending gives POLLEN_ECLOSED from now on. */
 void pln_directory_close(pln_directory *directory);
 
-/* ---- Any thread's side ------------------------------------------------------------------------- */
+/* ---- Any thread's side ----------------------------------------------------------------------- */
 
 /*
  * Queues an encoded envelope.  *ret_link: the link whose command has to be pushed, or NULL.

@@ -7,8 +7,8 @@
 #include "base/key.h"
 #include "base/limits.h"
 
-/* Peers with unpulled events.  Twice as many as can be connected; beyond it the news that a peer came and
- * went is forgotten, which leaves the puller with the right picture. */
+/* Peers with unpulled events.  Twice as many as can be connected; beyond it the news that a peer
+ * came and went is forgotten, which leaves the puller with the right picture. */
 enum { EVENT_PEERS_MAX = 2 * PLN_CONNS_MAX };
 
 /* Two events, and one for each session of a peer that may be alive besides. */
@@ -39,7 +39,7 @@ void pln_eventq_fini(pln_eventq *q) {
     pln_monitor_fini(&q->monitor);
 }
 
-/* ---- The events of one peer -------------------------------------------------------------------- */
+/* ---- The events of one peer ------------------------------------------------------------------ */
 
 static pollen_event *find_event(pln_event_peer *entry, pollen_event_kind kind,
                                 uint64_t generation) {
@@ -127,7 +127,7 @@ static void add_event(pln_event_peer *entry, const pollen_event *event) {
     }
 }
 
-/* ---- The queue --------------------------------------------------------------------------------- */
+/* ---- The queue ------------------------------------------------------------------------------- */
 
 static void enqueue(pln_eventq *q, pln_event_peer *entry) {
     if (entry->queued || entry->count == 0) {

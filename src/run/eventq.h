@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue of public events, by peer.  Nobody has to pull it, and still the newest state of a peer is
- * never lost: what happened to a peer and was not pulled is merged, so that a peer holds a pair at most.
+ * The queue of public events, by peer.  Nobody has to pull it, and still the newest state of a peer
+ * is never lost: what happened to a peer and was not pulled is merged, so that a peer holds a pair
+ * at most.
  *
- *   - A session that ended before its CONNECTED was pulled disappears, unless it is the peer's only news.
+ *   - A session that ended before its CONNECTED was pulled disappears, unless it is the peer's
+ *     only news.
  *   - A session that the puller has seen always gets its DISCONNECTED.
  *   - A new address is merged into the CONNECTED or PATH that is still waiting.
  *

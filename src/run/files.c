@@ -44,7 +44,7 @@ static pollen_err fail(const char *what, const char *path, int error) {
     return err;
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* A file that others may only read is as good as one they may not, where it is no secret. */
 static mode_t allowed_bits(mode_t max_mode) {
@@ -130,7 +130,7 @@ pollen_err pln_file_read(const char *path, mode_t max_mode, size_t max_size, pln
     return err;
 }
 
-/* ---- Writing ----------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* Nobody can plant a file or a link at a name that he cannot guess. */
 static int open_temp(const char *path, char *temp, size_t cap) {
@@ -213,10 +213,10 @@ pollen_err pln_file_remove(const char *path) {
     return unlink(path) == 0 || errno == ENOENT ? POLLEN_OK : fail("remove", path, errno);
 }
 
-/* ---- Directories ------------------------------------------------------------------------------- */
+/* ---- Directories ----------------------------------------------------------------------------- */
 
-/* A directory of the reference is open to its group, which may then swap files in it.  What is ours is
- * made narrower; what everybody may write, or somebody else owns, cannot be trusted any more. */
+/* A directory of the reference is open to its group, which may then swap files in it.  What is ours
+ * is made narrower; what everybody may write, or somebody else owns, cannot be trusted any more. */
 static pollen_err check_dir(const char *path, mode_t mode) {
     struct stat st;
     if (stat(path, &st) != 0) {

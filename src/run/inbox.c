@@ -4,8 +4,8 @@
 #include "base/assert.h"
 #include "base/limits.h"
 
-/* Packets of all peers together; from there on a peer may hold a few only, so that many members that
- * flood at once cannot fill the memory, and none of them can shut out the rest. */
+/* Packets of all peers together; from there on a peer may hold a few only, so that many members
+ * that flood at once cannot fill the memory, and none of them can shut out the rest. */
 enum { INBOX_PACKETS_MAX = 64 * 1024, PEER_PACKETS_CROWDED = 16 };
 enum { RING_START = 16 };
 

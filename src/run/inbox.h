@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Received envelopes on their way to pollen_mesh_recv(): a bounded queue for each peer, and peers served in
- * turn, so that one that floods fills its own queue alone.  The newest is dropped from a full queue, because
- * the older ones have been waiting for a reader that may depend on them.
+ * Received envelopes on their way to pollen_mesh_recv(): a bounded queue for each peer, and peers
+ * served in turn, so that one that floods fills its own queue alone.  The newest is dropped from a
+ * full queue, because the older ones have been waiting for a reader that may depend on them.
  */
 #ifndef PLN_RUN_INBOX_H
 #define PLN_RUN_INBOX_H

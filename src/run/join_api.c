@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The public functions that join: redeem an invite, apply a join token, go to the bootstrap peers. */
+/* The public functions that join: redeem an invite, apply a join token,
+ * go to the bootstrap peers. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -16,7 +17,7 @@ static pln_mesh *core_of(pollen_mesh *mesh) {
     return pln_node_mesh(mesh->node);
 }
 
-/* ---- Redeeming --------------------------------------------------------------------------------- */
+/* ---- Redeeming ------------------------------------------------------------------------------- */
 
 static void start_redeem(pollen_mesh *mesh, pln_call *call) {
     pln_mesh_redeem(core_of(mesh), call->op, call->invite, call->targets, call->paths,
@@ -82,7 +83,7 @@ static pollen_err redeem(pollen_mesh *mesh, pln_invite_token *invite, pln_ts dea
     return err;
 }
 
-/* ---- Going to the bootstrap peers -------------------------------------------------------------- */
+/* ---- Going to the bootstrap peers ------------------------------------------------------------ */
 
 typedef struct dials {
     pln_call *calls[PLN_BOOTSTRAP_MAX]; /* The first one's monitor serves all. */
@@ -168,7 +169,7 @@ static pollen_err go_to(pollen_mesh *mesh, const pln_bootstraps *bootstrap, pln_
     return err;
 }
 
-/* ---- Joining ----------------------------------------------------------------------------------- */
+/* ---- Joining --------------------------------------------------------------------------------- */
 
 typedef struct apply_arg {
     const pln_join_token *token;
@@ -247,7 +248,7 @@ pollen_err pollen_mesh_join_with_invite(pollen_mesh *mesh, const char *invite, i
     return err;
 }
 
-/* ---- Without a mesh ---------------------------------------------------------------------------- */
+/* ---- Without a mesh -------------------------------------------------------------------------- */
 
 /* A mesh that belongs to no cluster, for the time of a call. */
 static pollen_err open_outsider(const pollen_seed *seed, pollen_mesh **ret) {

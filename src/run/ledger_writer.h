@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes the record of redeemed invites on a thread of its own, because a disk can take its time and the
- * loop serves every peer.  The thread starts with the first write.
+ * Writes the record of redeemed invites on a thread of its own, because a disk can take its time
+ * and the loop serves every peer.  The thread starts with the first write.
  */
 #ifndef PLN_RUN_LEDGER_WRITER_H
 #define PLN_RUN_LEDGER_WRITER_H
@@ -25,8 +25,8 @@ typedef struct pln_ledger_writer {
 POLLEN_MUST_USE pollen_err pln_ledger_writer_init(pln_ledger_writer *writer, pollen_mesh *mesh,
                                                   const char *state_dir);
 
-/* Waits for the write that is under way; those behind it are dropped, and with them the answers that wait
- * for them. */
+/* Waits for the write that is under way; those behind it are dropped,
+ * and with them the answers that wait for them. */
 void pln_ledger_writer_stop(pln_ledger_writer *writer);
 void pln_ledger_writer_fini(pln_ledger_writer *writer);
 

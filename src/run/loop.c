@@ -2,16 +2,16 @@
 /*
  * Design notes.
  *
- * One thread owns the core.  A turn is: sample the clock once, take datagrams, run commands, expire timers;
- * then send, handle events, and again, until the core is quiet; then note the deadline.  Every part has a
- * budget, so that neither a flood of datagrams nor one of commands keeps the others waiting; what is left
- * makes the next turn follow without sleep (`busy`).
+ * One thread owns the core.  A turn is: sample the clock once, take datagrams, run commands, expire
+ * timers; then send, handle events, and again, until the core is quiet; then note the deadline.
+ * Every part has a budget, so that neither a flood of datagrams nor one of commands keeps the
+ * others waiting; what is left makes the next turn follow without sleep (`busy`).
  *
- * A run of packets that the socket does not take is kept and sent first thing when it can, because for QUIC
- * these packets are under way.  Until then nothing new is built.
+ * A run of packets that the socket does not take is kept and sent first thing when it can, because
+ * for QUIC these packets are under way.  Until then nothing new is built.
  *
- * Waking a sleeping thread on another CPU takes longer than most packets travel, so while datagrams flow the
- * thread looks again for a moment before it sleeps.
+ * Waking a sleeping thread on another CPU takes longer than most packets travel, so while datagrams
+ * flow the thread looks again for a moment before it sleeps.
  */
 #include "run/loop.h"
 
@@ -28,7 +28,7 @@ enum { REFRESH_LINKS = 16 }; /* A turn. */
 #define SPIN_TIME (50 * 1000ull) /* Nanoseconds. */
 enum { SPIN_CREDIT_MAX = 64, SPIN_CREDIT_GAIN = 8 };
 
-/* ---- In ---------------------------------------------------------------------------------------- */
+/* ---- In -------------------------------------------------------------------------------------- */
 
 static void receive_one(void *ctx, const pln_datagram *datagram) {
     pollen_mesh *mesh = ctx;
@@ -66,7 +66,7 @@ static void expire(pollen_mesh *mesh) {
     }
 }
 
-/* ---- Out --------------------------------------------------------------------------------------- */
+/* ---- Out ------------------------------------------------------------------------------------- */
 
 /* False while the socket is full. */
 static bool send_held(pollen_mesh *mesh) {
@@ -96,7 +96,7 @@ static void transmit(pollen_mesh *mesh) {
     }
 }
 
-/* ---- Envelopes --------------------------------------------------------------------------------- */
+/* ---- Envelopes ------------------------------------------------------------------------------- */
 
 static void put_back(pln_chunkq *q, pln_chunk *chunk) {
     chunk->next = q->head;
@@ -178,7 +178,7 @@ static void refresh_links(pollen_mesh *mesh) {
     }
 }
 
-/* ---- A turn ------------------------------------------------------------------------------------ */
+/* ---- A turn ---------------------------------------------------------------------------------- */
 
 static void settle(pollen_mesh *mesh) {
     for (int i = 0; i < SETTLE_ROUNDS; i++) {
@@ -217,7 +217,7 @@ void pln_loop_turn(pollen_mesh *mesh, unsigned ready) {
     set_deadline(mesh);
 }
 
-/* ---- Sleeping ---------------------------------------------------------------------------------- */
+/* ---- Sleeping -------------------------------------------------------------------------------- */
 
 /* Looks for a moment; what is ready, 0 when the moment has passed in vain. */
 static unsigned spin(pollen_mesh *mesh) {
@@ -226,8 +226,8 @@ static unsigned spin(pollen_mesh *mesh) {
     while (ready == 0 && pln_clock_mono() < end) {
         ready = pln_poller_wait(&mesh->poller, 0);
     }
-    /* Spinning pays where it hits; where it misses it is given up, and tried again when sleeps turn out to
-     * have been short. */
+    /* Spinning pays where it hits; where it misses it is given up,
+     * and tried again when sleeps turn out to have been short. */
     if (ready != 0) {
         mesh->spin_credit += SPIN_CREDIT_GAIN;
         mesh->spin_credit =
@@ -268,7 +268,7 @@ void *pln_loop_main(void *arg) {
     return NULL;
 }
 
-/* ---- The end ----------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 /* The last packets, for which a full socket is waited a moment for. */
 static void flush(pollen_mesh *mesh) {
@@ -327,7 +327,7 @@ void pln_loop_shutdown(pollen_mesh *mesh) {
     pln_loop_wake(mesh); /* A driver that waits in its poll() finds the mesh closed. */
 }
 
-/* ---- Any thread -------------------------------------------------------------------------------- */
+/* ---- Any thread ------------------------------------------------------------------------------ */
 
 void pln_loop_wake(pollen_mesh *mesh) {
     pln_cmdq_wake(&mesh->cmdq);

@@ -22,7 +22,7 @@ bool pln_loop_handle_events(pollen_mesh *mesh);
 /* The command of a link: hands its outbox to the core. */
 void pln_loop_run_link(pln_cmd *cmd, pollen_mesh *mesh, pollen_err state);
 
-/* ---- Any thread -------------------------------------------------------------------------------- */
+/* ---- Any thread ------------------------------------------------------------------------------ */
 
 void pln_loop_wake(pollen_mesh *mesh);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the loop sleeps on: one epoll fd over the socket and a wake-up eventfd.  The epoll fd is itself
- * pollable, so an embedder needs no other fd.  There is no timerfd: under traffic the deadline moves with
- * every turn, and programming a timer each time costs more than a packet does.
+ * What the loop sleeps on: one epoll fd over the socket and a wake-up eventfd.  The epoll fd is
+ * itself pollable, so an embedder needs no other fd.  There is no timerfd: under traffic the
+ * deadline moves with every turn, and programming a timer each time costs more than a packet does.
  *
  * Thread: the loop's alone, but for the eventfd, which the command queue writes to and resets.
  */
@@ -31,7 +31,8 @@ typedef struct pln_poller {
 POLLEN_MUST_USE pollen_err pln_poller_init(pln_poller *poller, int socket_fd);
 void pln_poller_fini(pln_poller *poller);
 
-/* Waits up to timeout (PLN_TS_NEVER: without limit) and returns what is ready; 0 also after a signal. */
+/* Waits up to timeout (PLN_TS_NEVER: without limit) and returns what is ready;
+ * 0 also after a signal. */
 unsigned pln_poller_wait(pln_poller *poller, pln_dur timeout);
 
 void pln_poller_want_write(pln_poller *poller, bool on);

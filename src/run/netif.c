@@ -11,7 +11,8 @@
 
 #include "base/addr.h"
 
-/* A bridge that joins containers, or a port of one: what has an address there is on no network of ours. */
+/* A bridge that joins containers, or a port of one:
+ * what has an address there is on no network of ours. */
 static bool is_container_side(const char *name) {
     if (strcmp(name, "docker0") == 0 || strncmp(name, "br-", 3) == 0) {
         return true;

@@ -13,7 +13,8 @@ typedef struct pln_target {
 } pln_target;
 
 /*
- * Resolves the addresses of the bootstrap peers, leaving out ourselves and those that have none left.
+ * Resolves the addresses of the bootstrap peers, leaving out ourselves and those that have none
+ * left.
  *
  * Owner:  ret_targets is the caller's (pln_free), NULL when there are none.
  * Thread: any but the loop's: it waits for the system's resolver where there are host names.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mesh object.  Its fields are grouped by who may touch them; whatever is shared sits behind the lock of
- * its own part.  Locks are leaves, taken last and one at a time, but for two that are taken before them:
- * `turn`, and a pollen_cancel's (wait.h).
+ * The mesh object.  Its fields are grouped by who may touch them; whatever is shared sits behind
+ * the lock of its own part.  Locks are leaves, taken last and one at a time, but for two that are
+ * taken before them: `turn`, and a pollen_cancel's (wait.h).
  */
 #ifndef PLN_RUN_RUNTIME_H
 #define PLN_RUN_RUNTIME_H

@@ -18,7 +18,7 @@ enum { CONFIG_BYTES_MAX = 1024 * 1024 };
 #define SYSTEM_DIR "/var/lib/pln"
 #define HOME_DIR ".pln"
 
-/* ---- Places ------------------------------------------------------------------------------------ */
+/* ---- Places ---------------------------------------------------------------------------------- */
 
 pollen_err pln_statedir_path(const char *dir, const char *name, char *path) {
     if ((size_t)snprintf(path, PLN_PATH_BYTES, "%s/%s", dir, name) >= PLN_PATH_BYTES) {
@@ -41,7 +41,7 @@ pollen_err pln_statedir_default(char *path) {
     return pln_statedir_path(home, HOME_DIR, path);
 }
 
-/* ---- config.yaml ------------------------------------------------------------------------------- */
+/* ---- config.yaml ----------------------------------------------------------------------------- */
 
 pollen_err pln_statedir_load_config(const char *dir, pln_config *ret) {
     char path[PLN_PATH_BYTES], why[128] = "";
@@ -82,7 +82,7 @@ pollen_err pln_statedir_save_config(const char *dir, const pln_config *config) {
     return err;
 }
 
-/* ---- The lock ---------------------------------------------------------------------------------- */
+/* ---- The lock -------------------------------------------------------------------------------- */
 
 pollen_err pln_statedir_lock(const char *dir, int *ret_fd) {
     char path[PLN_PATH_BYTES];

@@ -23,7 +23,8 @@ enum { PLN_PATH_BYTES = 4096 };
 #define PLN_FILE_LOCK ".state.lock"
 #define PLN_FILE_SOCKET "pln.sock"
 
-/* The default: /var/lib/pln when it exists and we may write it, else ~/.pln.  Into path[PLN_PATH_BYTES].
+/* The default: /var/lib/pln when it exists and we may write it, else ~/.pln.  Into
+ * path[PLN_PATH_BYTES].
  * Errors: POLLEN_ENOENT (no home) */
 POLLEN_MUST_USE pollen_err pln_statedir_default(char *path);
 
@@ -31,11 +32,11 @@ POLLEN_MUST_USE pollen_err pln_statedir_default(char *path);
 POLLEN_MUST_USE pollen_err pln_statedir_path(const char *dir, const char *name, char *path);
 
 /*
- * Loads the node key; makes one where both halves are missing and create is set; restores a missing public
- * half from the private one.
+ * Loads the node key; makes one where both halves are missing and create is set; restores a missing
+ * public half from the private one.
  *
- * Errors: POLLEN_ENOENT, POLLEN_EKEY (malformed, halves of different keys, a lone public key), POLLEN_EMODE,
- *         those of pln_file_read() and pln_file_write()
+ * Errors: POLLEN_ENOENT, POLLEN_EKEY (malformed, halves of different keys, a lone public key),
+ *         POLLEN_EMODE, those of pln_file_read() and pln_file_write()
  */
 POLLEN_MUST_USE pollen_err pln_statedir_load_key(const char *dir, bool create, pollen_seed *ret);
 
@@ -45,7 +46,8 @@ POLLEN_MUST_USE pollen_err pln_statedir_load_credentials(const char *dir, pln_wa
 POLLEN_MUST_USE pollen_err pln_statedir_save_credentials(const char *dir,
                                                          const pln_credentials *creds);
 
-/* A missing file is the default configuration.  Errors: POLLEN_ECONFIG, and those of pln_file_read() */
+/* A missing file is the default configuration.
+ * Errors: POLLEN_ECONFIG, and those of pln_file_read() */
 POLLEN_MUST_USE pollen_err pln_statedir_load_config(const char *dir, pln_config *ret);
 POLLEN_MUST_USE pollen_err pln_statedir_save_config(const char *dir, const pln_config *config);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys/ folder.  A private key is never overwritten: what does not fit together is an error, and a node
- * that silently became another one would lose its membership with its identity.
+ * The keys/ folder.  A private key is never overwritten: what does not fit together is an error,
+ * and a node that silently became another one would lose its membership with its identity.
  *
- * Saving goes keys, trust bundle, membership certificate, each file whole or not at all; a directory without
- * a membership certificate loads as one of a node that belongs to no cluster, so that a crash in between
- * costs a join and nothing else.
+ * Saving goes keys, trust bundle, membership certificate, each file whole or not at all; a
+ * directory without a membership certificate loads as one of a node that belongs to no cluster, so
+ * that a crash in between costs a join and nothing else.
  */
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static const key_files admin_files = {"keys/admin_ed25519.key", PLN_PEM_ADMIN_PR
 #define MEMBER_NAME "keys/membership.cert.pb"
 #define DELEGATION_NAME "keys/admin.cert.pb"
 
-/* ---- Small files ------------------------------------------------------------------------------- */
+/* ---- Small files ----------------------------------------------------------------------------- */
 
 static pollen_err read_named(const char *dir, const char *name, mode_t mode, pln_bytes *ret) {
     char path[PLN_PATH_BYTES];
@@ -88,7 +88,7 @@ static pollen_err check_dirs(const char *dir) {
     return ensure_dirs(dir);
 }
 
-/* ---- Key pairs --------------------------------------------------------------------------------- */
+/* ---- Key pairs ------------------------------------------------------------------------------- */
 
 /* Errors: POLLEN_ENOENT when there is no such file, POLLEN_EKEY */
 static pollen_err read_key(const char *dir, const char *name, const char *label, mode_t mode,
@@ -172,10 +172,10 @@ pollen_err pln_statedir_load_key(const char *dir, bool create, pollen_seed *ret)
     return err;
 }
 
-/* ---- Loading ----------------------------------------------------------------------------------- */
+/* ---- Loading --------------------------------------------------------------------------------- */
 
-/* The moment nearest to now at which the chain could have held: what has expired loads all the same, and
- * everything but the time is judged. */
+/* The moment nearest to now at which the chain could have held: what has expired loads all the
+ * same, and everything but the time is judged. */
 static pln_wall moment_of(const pln_member_cert *cert, pln_wall now) {
     pln_wall at = now;
     at = at > cert->not_after ? cert->not_after : at;
@@ -242,7 +242,8 @@ static pollen_err load_delegation(const char *dir, const pollen_seed *admin_seed
     return err;
 }
 
-/* An admin key without a delegation that holds today signs nothing, which is no reason not to start. */
+/* An admin key without a delegation that holds today signs nothing,
+ * which is no reason not to start. */
 static pollen_err load_signer(const char *dir, pln_credentials *creds, pln_wall now) {
     pollen_seed seed;
     pollen_err err = load_pair(dir, &admin_files, &seed);
@@ -307,7 +308,7 @@ pollen_err pln_statedir_load_credentials(const char *dir, pln_wall now, pln_cred
     return POLLEN_OK;
 }
 
-/* ---- Saving ------------------------------------------------------------------------------------ */
+/* ---- Saving ---------------------------------------------------------------------------------- */
 
 static pollen_err save_signer(const char *dir, const pln_signer *signer) {
     pollen_err err = save_pair(dir, &admin_files, &signer->seed);
@@ -318,7 +319,8 @@ static pollen_err save_signer(const char *dir, const pln_signer *signer) {
     return err;
 }
 
-/* A private key that is not the one to be saved stays: it may be all that is left of another node. */
+/* A private key that is not the one to be saved stays:
+ * it may be all that is left of another node. */
 static pollen_err check_identity(const char *dir, const key_files *files, const pollen_seed *seed) {
     pollen_seed stored;
     pollen_err err = load_pair(dir, files, &stored);

@@ -4,15 +4,15 @@
 #include "base/assert.h"
 #include "run/runtime.h"
 
-/* Received bytes that wait for the reader.  The peer's credit covers more; what is beyond stays with the
- * core and stops the peer. */
+/* Received bytes that wait for the reader.  The peer's credit covers more; what is beyond stays
+ * with the core and stops the peer. */
 enum { RX_HIGH = 1024 * 1024 };
 
 static pln_mesh *core_of(pollen_mesh *mesh) {
     return pln_node_mesh(mesh->node);
 }
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void run_stream(pln_cmd *cmd, pollen_mesh *mesh, pollen_err state);
 
@@ -54,7 +54,7 @@ void pln_stream_kick(pollen_stream *stream) {
     }
 }
 
-/* ---- The loop's side --------------------------------------------------------------------------- */
+/* ---- The loop's side ------------------------------------------------------------------------- */
 
 pollen_err pln_stream_attach(pollen_stream *stream, pln_stream_id id, const pollen_key *peer,
                              uint16_t port) {
@@ -217,7 +217,7 @@ static void run_stream(pln_cmd *cmd, pollen_mesh *mesh, pollen_err state) {
     pln_stream_unref(stream);
 }
 
-/* ---- Events ------------------------------------------------------------------------------------ */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 static void handle_reset(pollen_stream *stream, uint64_t code) {
     pthread_mutex_lock(&stream->monitor.lock);
@@ -299,7 +299,7 @@ void pln_streams_close(pollen_mesh *mesh) {
     }
 }
 
-/* ---- Accepting --------------------------------------------------------------------------------- */
+/* ---- Accepting ------------------------------------------------------------------------------- */
 
 struct pln_accept {
     pln_accept *next;

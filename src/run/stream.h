@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stream between a caller and the loop: two bounded queues of chunks, which change hands by pointer.
+ * A stream between a caller and the loop: two bounded queues of chunks, which change hands by
+ * pointer.
  *
- * Reading: the loop fills rx up to RX_HIGH bytes and then leaves the rest with the core, so that the peer
- * runs out of credit; the reader takes the whole queue at once and has it to itself.
+ * Reading: the loop fills rx up to RX_HIGH bytes and then leaves the rest with the core, so that
+ *          the peer runs out of credit; the reader takes the whole queue at once and has it to
+ *          itself.
  * Writing: the writer fills tx while that and what the core has not yet had acknowledged are below
- * PLN_STREAM_SEND_HIGH; the loop hands all of it on.
+ *          PLN_STREAM_SEND_HIGH; the loop hands all of it on.
  *
  * Both sides tell the loop "look at this stream" by one embedded command, queued at most once.
  */
@@ -56,7 +58,7 @@ pollen_stream *pln_stream_create(pollen_mesh *mesh); /* One reference; NULL with
 void pln_stream_unref(pollen_stream *stream);
 void pln_stream_kick(pollen_stream *stream); /* Any thread: "look at this stream". */
 
-/* ---- The loop's side --------------------------------------------------------------------------- */
+/* ---- The loop's side ------------------------------------------------------------------------- */
 
 /* Enters the stream into the loop's table, which takes a reference.  Errors: POLLEN_ENOMEM */
 POLLEN_MUST_USE pollen_err pln_stream_attach(pollen_stream *stream, pln_stream_id id,
@@ -68,7 +70,7 @@ void pln_stream_handle_event(pollen_mesh *mesh, const pln_mesh_event *event);
 /* The mesh closes: all of them end with POLLEN_ECLOSED. */
 void pln_streams_close(pollen_mesh *mesh);
 
-/* ---- Streams that wait for pollen_mesh_accept_stream() ----------------------------------------- */
+/* ---- Streams that wait for pollen_mesh_accept_stream() --------------------------------------- */
 
 typedef struct pln_accept pln_accept;
 

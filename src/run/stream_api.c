@@ -7,10 +7,11 @@
 #include "run/last_error.h"
 #include "run/runtime.h"
 
-/* Written bytes travel in chunks of this size; no multiple of 4096, where copies alias and slow down. */
+/* Written bytes travel in chunks of this size;
+ * no multiple of 4096, where copies alias and slow down. */
 enum { WRITE_CHUNK_BYTES = 32 * 1024 - 256 };
 
-/* ---- Opening and accepting --------------------------------------------------------------------- */
+/* ---- Opening and accepting ------------------------------------------------------------------- */
 
 static void start_open(pollen_mesh *mesh, pln_call *call) {
     pln_mesh_open_stream(pln_node_mesh(mesh->node), call->op, &call->peer, call->port,
@@ -76,9 +77,10 @@ uint16_t pollen_stream_port(const pollen_stream *stream) {
     return stream->port;
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
-/* With the monitor locked.  True when the call can return with what is in reading, or with *ret_err. */
+/* With the monitor locked.  True when the call can return with what is in
+ * reading, or with *ret_err. */
 static bool can_read(pollen_stream *stream, pollen_err *ret_err) {
     bool abrupt = stream->rx_err == POLLEN_ERESET || stream->rx_err == POLLEN_ECLOSED;
     if (!abrupt && stream->rx.count > 0) {
@@ -140,7 +142,7 @@ pollen_err pollen_stream_read(pollen_stream *stream, void *bytes, size_t size, i
     return stream_error(stream, "read from", err);
 }
 
-/* ---- Writing ----------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* With the monitor locked. */
 static pollen_err can_write(const pollen_stream *stream, bool *ret_room) {
@@ -206,7 +208,7 @@ pollen_err pollen_stream_write(pollen_stream *stream, const void *bytes, size_t 
     return stream_error(stream, "write to", err);
 }
 
-/* ---- Ending ------------------------------------------------------------------------------------ */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 pollen_err pollen_stream_close_write(pollen_stream *stream) {
     pln_last_error_clear();

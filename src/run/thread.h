@@ -6,7 +6,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/* Starts a thread with all signals blocked, so that the program's handlers run on the program's threads. */
+/* Starts a thread with all signals blocked,
+ * so that the program's handlers run on the program's threads. */
 bool pln_thread_start(pthread_t *ret_thread, void *(*main)(void *), void *arg);
 
 #endif

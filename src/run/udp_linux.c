@@ -10,13 +10,14 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-/* A GRO run is at most 64 KiB.  The stride is no multiple of 4096, where copies alias and slow down. */
+/* A GRO run is at most 64 KiB.  The stride is no multiple of 4096,
+ * where copies alias and slow down. */
 enum { SLOT_BYTES = 65536 + 192 };
 enum { CONTROL_BYTES = 192 };
 enum { SOCKET_BUFFER_BYTES = 4 * 1024 * 1024 };
 
-/* What nearly all packets carry, ECT(0), is the socket's own setting, so that only others cost a control
- * message. */
+/* What nearly all packets carry, ECT(0), is the socket's own setting,
+ * so that only others cost a control message. */
 enum { ECN_DEFAULT = 2 };
 
 struct pln_udp_slots {
@@ -27,7 +28,7 @@ struct pln_udp_slots {
     uint8_t data[PLN_UDP_SLOTS][SLOT_BYTES];
 };
 
-/* ---- Opening ----------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static void set_int(int fd, int level, int name, int value) {
     /* All of these make things better where the kernel knows them, and are missed nowhere. */
@@ -123,7 +124,7 @@ void pln_udp_close(pln_udp *udp) {
     udp->slots = NULL;
 }
 
-/* ---- Addresses --------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 static pollen_addr addr_of_name(const struct sockaddr_in6 *name) {
     if (name->sin6_family == AF_INET) {
@@ -167,7 +168,7 @@ uint16_t pln_udp_port(const pln_udp *udp) {
     return addr_of_name(&name).port;
 }
 
-/* ---- Receiving --------------------------------------------------------------------------------- */
+/* ---- Receiving ------------------------------------------------------------------------------- */
 
 /* What comes beside a message. */
 typedef struct message_info {
@@ -257,7 +258,7 @@ size_t pln_udp_recv(pln_udp *udp, pln_udp_sink sink, void *ctx) {
     return (size_t)count;
 }
 
-/* ---- Sending ----------------------------------------------------------------------------------- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 static void put_cmsg(struct msghdr *msg, int level, int type, const void *value, size_t size) {
     struct cmsghdr *cmsg = (struct cmsghdr *)((uint8_t *)msg->msg_control + msg->msg_controllen);

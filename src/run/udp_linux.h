@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The UDP socket: dual-stack on the wildcard address, IPv4 alone where there is no IPv6.  Runs of equal
- * packets leave and arrive in one system call each (UDP_SEGMENT, UDP_GRO), which is most of what bulk
- * transfer costs.
+ * The UDP socket: dual-stack on the wildcard address, IPv4 alone where there is no IPv6.  Runs of
+ * equal packets leave and arrive in one system call each (UDP_SEGMENT, UDP_GRO), which is most of
+ * what bulk transfer costs.
  *
- * A datagram that the system refuses is a lost datagram, which QUIC repairs; no error of the network is an
- * error here.  Path MTU discovery is left to QUIC (IP_PMTUDISC_PROBE), because the kernel's own believes
- * forged ICMP messages.
+ * A datagram that the system refuses is a lost datagram, which QUIC repairs; no error of the
+ * network is an error here.  Path MTU discovery is left to QUIC (IP_PMTUDISC_PROBE), because the
+ * kernel's own believes forged ICMP messages.
  *
  * Thread: the loop's alone.
  */
@@ -35,15 +35,15 @@ uint16_t pln_udp_port(const pln_udp *udp);
 
 typedef void (*pln_udp_sink)(void *ctx, const pln_datagram *datagram);
 
-/* One system call's worth of datagrams, each given to sink (its bytes are borrowed for that call).  Returns
- * how many messages were taken from the socket, empty and broken ones included, so that a flood of those
- * uses up the caller's budget too; less than PLN_UDP_SLOTS: the socket is empty. */
+/* One system call's worth of datagrams, each given to sink (its bytes are borrowed for that call).
+ * Returns how many messages were taken from the socket, empty and broken ones included, so that a
+ * flood of those uses up the caller's budget too; less than PLN_UDP_SLOTS: the socket is empty. */
 enum { PLN_UDP_SLOTS = 8 };
 size_t pln_udp_recv(pln_udp *udp, pln_udp_sink sink, void *ctx);
 
 /*
- * Sends the run from *offset on and advances it.  False when the socket is full: call again with the same
- * arguments once it is writable, because for QUIC these packets are under way already.
+ * Sends the run from *offset on and advances it.  False when the socket is full: call again with
+ * the same arguments once it is writable, because for QUIC these packets are under way already.
  */
 bool pln_udp_send(pln_udp *udp, const pln_transmit *run, const uint8_t *bytes, size_t *offset);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting: what every blocking call is made of.  A monitor is a mutex, named by what it guards, and a
- * condition on the monotonic clock:
+ * Waiting: what every blocking call is made of.  A monitor is a mutex, named by what it guards, and
+ * a condition on the monotonic clock:
  *
  *     pln_wait_begin(&wait, mesh, &monitor, deadline, cancel);
  *     pthread_mutex_lock(&monitor.lock);
@@ -11,8 +11,8 @@
  *     pthread_mutex_unlock(&monitor.lock);
  *     pln_wait_end(&wait);
  *
- * Locks: every monitor's is a leaf, taken last.  The one lock that is held while a monitor's is taken is
- * that of a pollen_cancel: cancel->lock, then monitor.lock.
+ * Locks: every monitor's is a leaf, taken last.  The one lock that is held while a monitor's is
+ *        taken is that of a pollen_cancel: cancel->lock, then monitor.lock.
  *
  * With an external loop the driving thread does not sleep in pln_wait_step() but runs the mesh; the
  * monitor is released meanwhile.

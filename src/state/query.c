@@ -71,8 +71,8 @@ void pln_state_set_last_addr(pln_state *state, const pollen_key *peer, const pol
 static bool parse_ip(const char *ip, uint16_t port, pollen_addr *ret) {
     char text[POLLEN_ADDR_TEXT_BYTES];
     bool is_ipv6 = strchr(ip, ':') != NULL;
-    int size = snprintf(text, sizeof(text), "%s%s%s:%u", is_ipv6 ? "[" : "", ip,
-                        is_ipv6 ? "]" : "", (unsigned)port);
+    int size = snprintf(text, sizeof(text), "%s%s%s:%u", is_ipv6 ? "[" : "", ip, is_ipv6 ? "]" : "",
+                        (unsigned)port);
     return size > 0 && (size_t)size < sizeof(text) && pollen_addr_parse(text, ret) == POLLEN_OK;
 }
 

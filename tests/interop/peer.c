@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A member on the library alone, for the live tests against the reference.  It connects to its root, and
+ * A member on the library alone, for the live tests against the reference.  It connects to its
+ * root, and
  *
- *   peer DIR ROOT-ID ROOT-ADDR PORT serve   announces an echo service as members do, and echoes every stream
- *                                           towards its port until its input ends;
- *   peer DIR ROOT-ID ROOT-ADDR PORT call    opens a stream towards the root's port, sends its input, and
- *                                           writes what comes back to its output.
+ *   peer DIR ROOT-ID ROOT-ADDR PORT serve
+ *       announces an echo service as members do, and echoes every stream towards its port until its
+ *       input ends;
+ *
+ *   peer DIR ROOT-ID ROOT-ADDR PORT call
+ *       opens a stream towards the root's port, sends its input, and writes what comes back to its
+ *       output.
  */
 #include <poll.h>
 #include <pthread.h>

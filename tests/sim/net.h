@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A virtual network: datagrams in flight, ordered by arrival.  Every draw (loss, delay, order, duplicates)
- * comes from the generator it was given, so that a run replays from its seed.
+ * A virtual network: datagrams in flight, ordered by arrival.  Every draw (loss, delay, order,
+ * duplicates) comes from the generator it was given, so that a run replays from its seed.
  */
 #ifndef SIM_NET_H
 #define SIM_NET_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Joining over a bad network: one invite each, 10 % of the packets lost each way, requests and answers
- * among them.  The same subject may ask again, so that no loss can burn an invite.
+ * Joining over a bad network: one invite each, 10 % of the packets lost each way, requests and
+ * answers among them.  The same subject may ask again, so that no loss can burn an invite.
  */
 #include <inttypes.h>
 #include <setjmp.h>

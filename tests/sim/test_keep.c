@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A kept peer: dialled until it answers, again after every end, and each side learns from the other at which
- * address it is seen.
+ * A kept peer: dialled until it answers, again after every end, and each side learns from the other
+ * at which address it is seen.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,7 +63,8 @@ static void test_a_kept_peer_is_dialled_again_after_it_was_killed(void **state) 
     sim_kill(world, 0);
     sim_run(world, PLN_S(2));
     sim_restart(world, 0);
-    /* The reset of the restarted peer answers the next PING, and a reset peer is dialled after 5 s. */
+    /* The reset of the restarted peer answers the next PING, and a reset peer is
+     * dialled after 5 s. */
     sim_run(world, PLN_S(40));
     assert_true(sim_pair_settled(world, 0, 1));
     assert_int_equal(sim_saw(world, 1, 0)->connected, 2);

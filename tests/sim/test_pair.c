@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two nodes that connect, die, restart and close at random moments over a bad network: whatever happened,
- * once the network is good again there is exactly one live session, the same one on both sides.
+ * Two nodes that connect, die, restart and close at random moments over a bad network: whatever
+ * happened, once the network is good again there is exactly one live session, the same one on both
+ * sides.
  *
- * POLLEN_SEED=n replays one seed; POLLEN_SIM_SEEDS=n runs n of them; POLLEN_SIM_VERBOSE=1 prints the log.
+ * POLLEN_SEED=n replays one seed; POLLEN_SIM_SEEDS=n runs n of them; POLLEN_SIM_VERBOSE=1 prints
+ * the log.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -85,7 +87,8 @@ static void heal(sim_world *world) {
             sim_restart(world, i);
         }
     }
-    /* The first dial may find a session that only its own side still believes in, and end with it. */
+    /* The first dial may find a session that only its own side still believes
+     * in, and end with it. */
     for (int round = 0; round < 8 && !sim_pair_settled(world, 0, 1); round++) {
         sim_connect(world, 0, 1, PLN_S(5));
         sim_run(world, pln_rng_below(sim_world_rng(world), PLN_MS(100)));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Twenty nodes that all dial each other over a lossy, reordering, duplicating network, a third of which is
- * killed and restarted meanwhile: 190 pairs, each with exactly one live session in the end.
+ * Twenty nodes that all dial each other over a lossy, reordering, duplicating network, a third of
+ * which is killed and restarted meanwhile: 190 pairs, each with exactly one live session in the
+ * end.
  */
 #include <inttypes.h>
 #include <setjmp.h>

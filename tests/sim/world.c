@@ -111,7 +111,7 @@ pln_rng *sim_world_rng(sim_world *world) {
     return &world->rng;
 }
 
-/* ---- Nodes ------------------------------------------------------------------------------------- */
+/* ---- Nodes ----------------------------------------------------------------------------------- */
 
 static void enrol(sim_world *world, sim_host *host) {
     pollen_err err;
@@ -230,7 +230,7 @@ static bool is_cut(const sim_world *world, size_t a, size_t b) {
     return (a < world->partition_below) != (b < world->partition_below);
 }
 
-/* ---- One node's turn --------------------------------------------------------------------------- */
+/* ---- One node's turn ------------------------------------------------------------------------- */
 
 static void record_event(sim_world *world, size_t node, size_t peer, const pln_mesh_event *event) {
     sim_seen *seen = &world->hosts[node].seen[peer];
@@ -339,7 +339,7 @@ static void deliver(sim_world *world, sim_packet *packet) {
     free(packet);
 }
 
-/* ---- Time -------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------ */
 
 static pln_ts next_moment(const sim_world *world) {
     pln_ts next = sim_net_next(world->net);
@@ -392,7 +392,7 @@ bool sim_run_until(sim_world *world, bool (*condition)(sim_world *world, void *a
     }
 }
 
-/* ---- Commands ---------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 void sim_connect(sim_world *world, size_t from, size_t to, pln_dur timeout) {
     const pln_path path = {.via = PLN_VIA_MAIN, .remote = world->hosts[to].addr};
@@ -449,7 +449,7 @@ pollen_err sim_send(sim_world *world, size_t from, size_t to, const void *bytes,
     return err;
 }
 
-/* ---- What can be seen -------------------------------------------------------------------------- */
+/* ---- What can be seen ------------------------------------------------------------------------ */
 
 const sim_seen *sim_saw(const sim_world *world, size_t node, size_t peer) {
     return &world->hosts[node].seen[peer];
@@ -462,8 +462,8 @@ bool sim_pair_settled(sim_world *world, size_t a, size_t b) {
         pln_mesh_session_info(sim_mesh(world, b), sim_key(world, a), &from_b) != POLLEN_OK) {
         return false;
     }
-    /* One end's dial is the other end's arrival; two different connections of one direction would differ
-     * in when they began by more than a flight. */
+    /* One end's dial is the other end's arrival; two different connections of one direction would
+     * differ in when they began by more than a flight. */
     return from_a.conn.inbound != from_b.conn.inbound;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A world: nodes of the very same core that the daemon runs, on one virtual clock over one virtual network.
- * Everything random comes from one seed; TLS draws its own randomness, which changes bytes but neither
- * sizes nor times, so the log holds events, sizes and times, and equal seeds give equal logs.
+ * A world: nodes of the very same core that the daemon runs, on one virtual clock over one virtual
+ * network.  Everything random comes from one seed; TLS draws its own randomness, which changes
+ * bytes but neither sizes nor times, so the log holds events, sizes and times, and equal seeds give
+ * equal logs.
  */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
@@ -25,7 +26,8 @@ uint64_t sim_world_seed(const sim_world *world);
 pln_ts sim_world_now(const sim_world *world);
 pln_rng *sim_world_rng(sim_world *world); /* For a scenario's own choices. */
 
-/* Adds a member of the world's cluster (the first one is its root) and starts it; returns its index. */
+/* Adds a member of the world's cluster (the first one is its root) and starts it;
+ * returns its index. */
 size_t sim_add_node(sim_world *world);
 /* Adds a node that belongs to no cluster yet. */
 size_t sim_add_outsider(sim_world *world);
@@ -33,15 +35,16 @@ size_t sim_node_count(const sim_world *world);
 const pollen_key *sim_key(const sim_world *world, size_t node);
 pollen_addr sim_addr(const sim_world *world, size_t node);
 
-/* Without a word, as SIGKILL; nothing that was not on disk survives a restart: same key and address, new
- * everything else. */
+/* Without a word, as SIGKILL; nothing that was not on disk survives a restart:
+ * same key and address, new everything else. */
 void sim_kill(sim_world *world, size_t node);
 void sim_restart(sim_world *world, size_t node);
 bool sim_is_up(const sim_world *world, size_t node);
 pln_node *sim_node(sim_world *world, size_t node); /* NULL when killed. */
 pln_mesh *sim_mesh(sim_world *world, size_t node);
 
-/* No packet passes between the two sides of the cut: nodes below `below` and the others.  0 heals. */
+/* No packet passes between the two sides of the cut:
+ * nodes below `below` and the others.  0 heals. */
 void sim_partition(sim_world *world, size_t below);
 
 /* Asks `from` to connect to `to`; the result is logged and counted. */
@@ -53,7 +56,8 @@ void sim_keep(sim_world *world, size_t node, size_t peer);
 /* The root issues an invite that names itself. */
 void sim_invite(sim_world *world, pln_invite_token *ret);
 
-/* The outsider redeems the invite at the root and enrols with the answer; counted as sim_connect(). */
+/* The outsider redeems the invite at the root and enrols with the answer;
+ * counted as sim_connect(). */
 void sim_join(sim_world *world, size_t node, const pln_invite_token *invite, pln_dur timeout);
 bool sim_is_enrolled(const sim_world *world, size_t node);
 

@@ -87,9 +87,26 @@ static void on_resend(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     send_answer(mesh, PLN_TIMER_OWNER(alarm, pln_invite_conn, resend), now);
 }
 
+/* A connection is worth nothing before it has shown a valid invite, and a joiner does so as soon as it
+ * is connected.  So whoever has not gives way, the oldest first: strangers who only dial must not
+ * keep joiners out. */
+static void make_room(pln_mesh *mesh, pln_now now) {
+    if (mesh->invite_conn_count < PLN_INVITE_CONNS_MAX) {
+        return;
+    }
+    pln_invite_conn *conn = NULL;
+    DL_FOREACH(mesh->invite_conns, conn) {
+        if (!conn->is_verified) {
+            close_conn(mesh, conn, phrase_of(conn), now);
+            return;
+        }
+    }
+}
+
 void pln_invite_server_on_confirmed(pln_mesh *mesh, pln_conn_id id, const pln_conn_info *info,
                                     pln_now now) {
     pln_invite_conn *conn = NULL;
+    make_room(mesh, now);
     if (mesh->invite_conn_count < PLN_INVITE_CONNS_MAX) {
         conn = pln_calloc(1, sizeof(*conn));
     }

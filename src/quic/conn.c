@@ -293,10 +293,6 @@ void pln_quic_conn_drop_state(quic_conn *conn) {
     pln_quic_held_clear(conn);
     pln_quic_token_clear(conn);
     pln_quic_conn_end_handshake(conn);
-    if (conn->counted_invite) {
-        conn->counted_invite = false;
-        conn->quic->invites--;
-    }
 }
 
 void pln_quic_conn_destroy(quic_conn *conn) {

@@ -197,7 +197,6 @@ struct quic_conn {
     bool inbound;
     bool invite; /* Dialled with, or negotiated, the invite ALPN. */
     bool counted_handshake;
-    bool counted_invite;
     bool connected;
     bool was_reset;
     bool ping;
@@ -293,7 +292,6 @@ struct pln_quic {
     quic_conn *ev_first, *ev_last;
     quic_conn *linger_first, *linger_last; /* Oldest first. */
     size_t lingering;
-    size_t invites;
 
     quic_stray *strays, *strays_last;
     size_t stray_count;

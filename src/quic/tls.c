@@ -213,18 +213,10 @@ static quic_conn *session_conn(gnutls_session_t session) {
 }
 
 /* An invite connection is authenticated by nothing but a throw-away key: it carries datagrams, no
- * streams, and there are few of them. */
+ * streams.  How many there may be is the owner's to judge once they are connected; until then they
+ * count among the handshakes, or a few first packets from anywhere would take all their places. */
 static bool admit_invite(quic_conn *conn) {
-    pln_quic *quic = conn->quic;
-    if (quic->invites >= PLN_INVITE_CONNS_MAX) {
-        quic->stats.dropped_limit++;
-        conn->refusal = POLLEN_ELIMIT;
-        return false;
-    }
-    quic->invites++;
-    conn->counted_invite = true;
     conn->invite = true;
-
     ngtcp2_transport_params params = *ngtcp2_conn_get_local_transport_params(conn->ng);
     params.initial_max_streams_bidi = 0;
     params.initial_max_streams_uni = 0;

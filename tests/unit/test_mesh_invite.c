@@ -526,6 +526,42 @@ static void invite_connections_are_bounded(void **state) {
     }
 }
 
+/* Neither of these may cost a joiner its place: they prove nothing but that they can dial. */
+
+static void silent_clients_do_not_keep_a_joiner_out(void **state) {
+    trio *t = *state;
+    rogue r;
+    start_rogue(t, &r);
+    for (int i = 0; i < PLN_INVITE_CONNS_MAX; i++) {
+        (void)mp_raw_dial(t->other, t->signer, true);
+        mp_run(t->world, PLN_MS(60));
+    }
+    assert_int_equal(mp_conns(t->signer), PLN_INVITE_CONNS_MAX);
+    invite(t, 0, NULL, 300);
+    expect_token(t, t->joiner, redeem_now(t, t->joiner));
+}
+
+static bool drop_answers(void *ctx, const mp_node *from, const mp_node *to, size_t size) {
+    const trio *t = ctx;
+    (void)size;
+    return from != t->signer || to != t->other;
+}
+
+static void half_open_clients_do_not_keep_a_joiner_out(void **state) {
+    trio *t = *state;
+    rogue r;
+    start_rogue(t, &r);
+    t->world->filter = drop_answers;
+    t->world->filter_ctx = t;
+    for (int i = 0; i < PLN_INVITE_CONNS_MAX; i++) {
+        (void)mp_raw_dial(t->other, t->signer, true);
+        mp_run(t->world, PLN_MS(60));
+    }
+    assert_int_equal(mp_conns(t->signer), PLN_INVITE_CONNS_MAX);
+    invite(t, 0, NULL, 300);
+    expect_token(t, t->joiner, redeem_now(t, t->joiner));
+}
+
 static void a_join_token_of_another_cluster_is_not_believed(void **state) {
     trio *t = *state;
     rogue r;
@@ -587,6 +623,8 @@ int main(void) {
         TEST(a_client_that_stays_is_closed_within_the_deadline),
         TEST(other_messages_end_an_invite_connection),
         TEST(invite_connections_are_bounded),
+        TEST(silent_clients_do_not_keep_a_joiner_out),
+        TEST(half_open_clients_do_not_keep_a_joiner_out),
         TEST(a_join_token_of_another_cluster_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -212,23 +212,6 @@ static void an_invite_connection_carries_no_streams_of_the_guest(void **state) {
     assert_int_equal(pln_quic_stream_open(f->a->quic, f->a->conn, &id), POLLEN_EAGAIN);
 }
 
-static void invite_connections_are_few(void **state) {
-    fixture *f = *state;
-    for (unsigned i = 0; i < PLN_INVITE_CONNS_MAX + 1; i++) {
-        dial(f, true);
-        run(f);
-    }
-    assert_int_equal(quic_node_seen(f->b, PLN_QUIC_CONNECTED), PLN_INVITE_CONNS_MAX);
-    assert_int_equal(quic_node_seen(f->a, PLN_QUIC_CONNECTED), PLN_INVITE_CONNS_MAX);
-    assert_int_equal(quic_node_seen(f->a, PLN_QUIC_CLOSED), 1);
-    assert_int_equal(f->b->closed.err, POLLEN_ELIMIT);
-    /* A place that becomes free is given out again. */
-    pln_quic_close(f->b->quic, f->b->conn, 0, "", f->pair.now);
-    dial(f, true);
-    run(f);
-    assert_int_equal(quic_node_seen(f->b, PLN_QUIC_CONNECTED), PLN_INVITE_CONNS_MAX + 1);
-}
-
 /* ---- ALPN ------------------------------------------------------------------------------------ */
 
 /* Dials with a session that offers these names only, without MANDATORY, so that the server's
@@ -564,7 +547,6 @@ int main(void) {
         TEST(nobody_dials_what_cannot_be_sent_to),
         TEST(an_invite_dial_presents_a_bare_certificate),
         TEST(an_invite_connection_carries_no_streams_of_the_guest),
-        TEST(invite_connections_are_few),
         TEST(a_client_hello_of_two_packets_is_put_together),
         TEST(a_second_half_that_comes_alone_is_answered_with_a_retry),
         TEST(two_nodes_prefer_pollen_2_in_any_order),

@@ -47,8 +47,7 @@ static bool is_leaving(pln_daemon *daemon, pln_control_client *client) {
     return atomic_load(&daemon->mesh_closing) || pln_control_client_gone(client);
 }
 
-/* ---- Which peer is meant ------------------------------------------------------------------------
- * */
+/* ---- Which peer is meant --------------------------------------------------------------------- */
 
 typedef struct match {
     pollen_key key;
@@ -107,8 +106,7 @@ static bool find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_r
     return false;
 }
 
-/* ---- ping ---------------------------------------------------------------------------------------
- * */
+/* ---- ping ------------------------------------------------------------------------------------ */
 
 static const char *ping_error(pollen_err err) {
     switch ((int)err) {
@@ -188,8 +186,7 @@ static void do_ping(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *c
     }
 }
 
-/* ---- Streams ------------------------------------------------------------------------------------
- * */
+/* ---- Streams --------------------------------------------------------------------------------- */
 
 static void carry(pln_control_client *client, pollen_stream *stream) {
     char id[POLLEN_KEY_HEX_BYTES];
@@ -239,8 +236,7 @@ static void do_stream_listen(pln_daemon *daemon, pln_control_client *client,
     }
 }
 
-/* ---- The others ---------------------------------------------------------------------------------
- * */
+/* ---- The others ------------------------------------------------------------------------------ */
 
 static void do_watch(pln_daemon *daemon, pln_control_client *client) {
     uint64_t at;

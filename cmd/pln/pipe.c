@@ -47,8 +47,7 @@ static void finish(pipe_state *p, pln_pipe_end end, pollen_err err, int os_errno
     (void)!write(p->wake_fd, &one, sizeof one); /* Full is as good as written. */
 }
 
-/* ---- Sending ------------------------------------------------------------------------------------
- * */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 /* The frame's bytes follow the head in place: bytes[PLN_PIPE_FRAME_HEAD + size]. */
 static bool send_frame(pipe_state *p, frame_type type, uint8_t *bytes, size_t size) {
@@ -124,8 +123,7 @@ static void *sender(void *arg) {
     return NULL;
 }
 
-/* ---- Receiving ----------------------------------------------------------------------------------
- * */
+/* ---- Receiving ------------------------------------------------------------------------------- */
 
 typedef enum got { GOT_ALL, GOT_END, GOT_FAILURE } got;
 
@@ -260,8 +258,7 @@ static void receive_all(pipe_state *p) {
     }
 }
 
-/* ---- Both ---------------------------------------------------------------------------------------
- * */
+/* ---- Both ------------------------------------------------------------------------------------ */
 
 static void run_both(pipe_state *p) {
     pthread_t thread;

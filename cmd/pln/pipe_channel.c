@@ -13,8 +13,7 @@
 
 #define CLOSE_TIMEOUT_MS 5000 /* For the other's close, once all has arrived. */
 
-/* ---- Over a stream ------------------------------------------------------------------------------
- * */
+/* ---- Over a stream --------------------------------------------------------------------------- */
 
 static pollen_err stream_read(void *ctx, void *bytes, size_t size, size_t *ret_size) {
     pln_pipe_channel *channel = ctx;
@@ -40,8 +39,7 @@ static void stream_reset(void *ctx) {
     pollen_stream_reset(channel->stream, POLLEN_STREAM_CLOSED);
 }
 
-/* ---- Over the control connection ----------------------------------------------------------------
- * */
+/* ---- Over the control connection ------------------------------------------------------------- */
 
 static pollen_err client_read(void *ctx, void *bytes, size_t size, size_t *ret_size) {
     pln_pipe_channel *channel = ctx;
@@ -115,8 +113,7 @@ void pln_pipe_channel_close(pln_pipe_channel *channel) {
     pln_client_close(channel->client);
 }
 
-/* ---- A node in memory ---------------------------------------------------------------------------
- * */
+/* ---- A node in memory ------------------------------------------------------------------------ */
 
 static pollen_err create_mesh(const pollen_seed *root, uint16_t port, pollen_mesh **ret) {
     pollen_seed seed;
@@ -283,8 +280,7 @@ pln_exit pln_pipe_node_connect(pln_cli *cli, const pln_pipe_terms *terms, const 
                               "pipe connect: reaching the listener");
 }
 
-/* ---- Through the daemon -------------------------------------------------------------------------
- * */
+/* ---- Through the daemon ---------------------------------------------------------------------- */
 
 pln_exit pln_pipe_daemon_open(pln_cli *cli, const pln_request *request, pln_pipe_channel *ret) {
     json_t *object = NULL;

@@ -86,8 +86,7 @@ bool pln_streams_deliver(pln_streams *streams, pollen_stream *stream) {
     return wanted;
 }
 
-/* ---- Copying ------------------------------------------------------------------------------------
- * */
+/* ---- Copying --------------------------------------------------------------------------------- */
 
 typedef struct relay {
     pollen_stream *stream;

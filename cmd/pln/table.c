@@ -32,8 +32,7 @@ static const char *color(const char *code) {
     return pln_out_has_color() ? code : "";
 }
 
-/* ---- This node ----------------------------------------------------------------------------------
- * */
+/* ---- This node ------------------------------------------------------------------------------- */
 
 static void print_cert(const json_t *cert) {
     char left[PLN_TIMESPAN_TEXT_BYTES];
@@ -63,8 +62,7 @@ static void print_self(const json_t *self) {
     print_cert(json_object_get(self, "cert"));
 }
 
-/* ---- Peers --------------------------------------------------------------------------------------
- * */
+/* ---- Peers ----------------------------------------------------------------------------------- */
 
 /* The first question of everybody: direct or not, and why not. */
 static void explain(const json_t *peer, char why[WHY_BYTES]) {

@@ -3,8 +3,7 @@
 
 #include "base/key.h"
 
-/* ---- Trust -------------------------------------------------------------------------------------
- * */
+/* ---- Trust ----------------------------------------------------------------------------------- */
 
 static pollen_key cluster_id_of(const pollen_key *root_pub) {
     pollen_key id;
@@ -39,8 +38,7 @@ pollen_err pln_trust_verify(const pln_trust *trust) {
     return POLLEN_OK;
 }
 
-/* ---- Windows -----------------------------------------------------------------------------------
- * */
+/* ---- Windows --------------------------------------------------------------------------------- */
 
 /* The ends move, not now: saturating there keeps "until the end of time" true. */
 bool pln_window_contains(int64_t not_before, int64_t not_after, pln_wall now) {
@@ -52,8 +50,7 @@ bool pln_member_cert_is_expired(const pln_member_cert *cert, pln_wall now) {
     return now > pln_wall_add(cert->not_after, PLN_SKEW_SECONDS);
 }
 
-/* ---- Certificates ------------------------------------------------------------------------------
- * */
+/* ---- Certificates ---------------------------------------------------------------------------- */
 
 pollen_err pln_admin_cert_verify_cached(const pln_admin_cert *cert, const pln_trust *trust,
                                         pln_wall now, pln_verdicts *verdicts) {

@@ -29,8 +29,7 @@ static void commit_enrolment(pln_credentials *creds, pln_trust *trust, pln_membe
     creds->enrolled = true;
 }
 
-/* ---- A new cluster -----------------------------------------------------------------------------
- * */
+/* ---- A new cluster --------------------------------------------------------------------------- */
 
 pollen_err pln_credentials_create_root(pln_credentials *creds, const pollen_seed *root_seed,
                                        int64_t admin_ttl_seconds, int64_t membership_ttl_seconds,
@@ -62,8 +61,7 @@ pollen_err pln_credentials_create_root(pln_credentials *creds, const pollen_seed
     return POLLEN_OK;
 }
 
-/* ---- Join tokens -------------------------------------------------------------------------------
- * */
+/* ---- Join tokens ----------------------------------------------------------------------------- */
 
 /* The cluster this node is bound to; NULL when it may still go anywhere. */
 static const pln_trust *bound_trust(const pln_credentials *creds) {
@@ -117,8 +115,7 @@ pollen_err pln_credentials_apply(pln_credentials *creds, const pln_join_token *t
     return err;
 }
 
-/* ---- Renewal and copies ------------------------------------------------------------------------
- * */
+/* ---- Renewal and copies ---------------------------------------------------------------------- */
 
 pollen_err pln_credentials_renew(pln_credentials *creds, const pln_member_cert *cert,
                                  pln_wall now) {

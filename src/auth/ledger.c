@@ -19,8 +19,7 @@ void pln_ledger_init(pln_ledger *ledger, const pln_rng *rng) {
     pln_rng_fill(rng, ledger->hash_key.bytes, sizeof(ledger->hash_key.bytes));
 }
 
-/* ---- Nodes -------------------------------------------------------------------------------------
- * */
+/* ---- Nodes ----------------------------------------------------------------------------------- */
 
 static void fold_id(const char *token_id, char ret_id[PLN_TOKEN_ID_BYTES]) {
     memset(ret_id, 0, PLN_TOKEN_ID_BYTES);
@@ -79,8 +78,7 @@ static bool has_lapsed(const pln_ledger_node *node, pln_wall now) {
            pln_wall_add(node->entry.expires_at, PLN_SKEW_SECONDS) < now;
 }
 
-/* ---- Loading -----------------------------------------------------------------------------------
- * */
+/* ---- Loading --------------------------------------------------------------------------------- */
 
 /* -1 when a lapses first; one that never does comes last. */
 static int compare_expiry(int64_t a, int64_t b) {
@@ -133,8 +131,7 @@ pollen_err pln_ledger_load(pln_ledger *ledger, const char *text, size_t size, ch
     return err;
 }
 
-/* ---- Deciding and recording --------------------------------------------------------------------
- * */
+/* ---- Deciding and recording ------------------------------------------------------------------ */
 
 pln_ledger_verdict pln_ledger_find(const pln_ledger *ledger, const pln_invite_token *token,
                                    const pollen_key *subject, const pln_bytes **ret_answer) {

@@ -6,8 +6,7 @@
 #include "base/key.h"
 #include "base/mem.h"
 
-/* ---- One ---------------------------------------------------------------------------------------
- * */
+/* ---- One ------------------------------------------------------------------------------------- */
 
 static pollen_err sign_revocation(const pollen_seed *seed, pln_revocation *revocation) {
     pollen_err err = pln_revocation_encode_claims(revocation);
@@ -67,8 +66,7 @@ static pollen_err copy_revocation(pln_revocation *dst, const pln_revocation *src
     return POLLEN_OK;
 }
 
-/* ---- The set -----------------------------------------------------------------------------------
- * */
+/* ---- The set --------------------------------------------------------------------------------- */
 
 void pln_revocations_init(pln_revocations *set) {
     *set = (pln_revocations){.items = NULL};

@@ -13,8 +13,7 @@ static uint64_t draw_serial(const pln_rng *rng) {
     return 1 + pln_rng_below(rng, UINT64_MAX);
 }
 
-/* ---- Admin certificates ------------------------------------------------------------------------
- * */
+/* ---- Admin certificates ---------------------------------------------------------------------- */
 
 static pollen_err sign_admin_cert(const pollen_seed *seed, pln_admin_cert *cert) {
     pollen_err err = pln_admin_cert_encode_claims(cert);
@@ -57,8 +56,7 @@ pollen_err pln_admin_cert_issue(const pln_signer *root, const pollen_key *admin_
     return POLLEN_OK;
 }
 
-/* ---- Signers -----------------------------------------------------------------------------------
- * */
+/* ---- Signers --------------------------------------------------------------------------------- */
 
 pollen_err pln_signer_create_root(const pollen_seed *root_seed, int64_t admin_ttl_seconds,
                                   const pln_rng *rng, pln_wall now, pln_signer *ret) {
@@ -128,8 +126,7 @@ void pln_signer_fini(pln_signer *signer) {
     *signer = (pln_signer){.is_root = false};
 }
 
-/* ---- Membership certificates -------------------------------------------------------------------
- * */
+/* ---- Membership certificates ----------------------------------------------------------------- */
 
 static pollen_err sign_member_cert(const pollen_seed *seed, pln_member_cert *cert) {
     pollen_err err = pln_member_cert_encode_claims(cert);

@@ -5,8 +5,7 @@
 
 #include "base/key.h"
 
-/* ---- What both kinds share ---------------------------------------------------------------------
- * */
+/* ---- What both kinds share ------------------------------------------------------------------- */
 
 /* A version 4 UUID (RFC 9562, 5.4) in lower case, as the reference makes them. */
 static void draw_token_id(const pln_rng *rng, char text[PLN_TOKEN_ID_BYTES]) {
@@ -74,8 +73,7 @@ static pollen_err check_signer(const pln_signer *signer, pln_wall now) {
                : POLLEN_EEXPIRED;
 }
 
-/* ---- Invites -----------------------------------------------------------------------------------
- * */
+/* ---- Invites --------------------------------------------------------------------------------- */
 
 static pollen_err check_invite_terms(const pln_invite_terms *terms) {
     if (terms->bootstrap->count == 0 || terms->membership_ttl_seconds < 0 ||
@@ -196,8 +194,7 @@ pollen_err pln_invite_redeem(const pln_signer *signer, const pln_invite_token *i
     return pln_join_issue(signer, subject, &terms, rng, now, ret);
 }
 
-/* ---- Join tokens -------------------------------------------------------------------------------
- * */
+/* ---- Join tokens ----------------------------------------------------------------------------- */
 
 static pollen_err sign_join(const pollen_seed *seed, pln_join_token *token) {
     pollen_err err = pln_join_token_encode_claims(token);

@@ -17,8 +17,7 @@
 /* How long a join token that answers an invite may be used; what is left of the invite, if less. */
 #define PLN_JOIN_TTL_SECONDS 300
 
-/* ---- Invites -----------------------------------------------------------------------------------
- * */
+/* ---- Invites --------------------------------------------------------------------------------- */
 
 typedef struct pln_invite_terms {
     const pln_bootstraps *bootstrap; /* At least one peer. */
@@ -82,8 +81,7 @@ POLLEN_MUST_USE pollen_err pln_invite_redeem(const pln_signer *signer,
                                              const pollen_key *subject, int64_t default_ttl_seconds,
                                              const pln_rng *rng, pln_wall now, pln_join_token *ret);
 
-/* ---- Join tokens -------------------------------------------------------------------------------
- * */
+/* ---- Join tokens ----------------------------------------------------------------------------- */
 
 typedef struct pln_join_terms {
     const pln_bootstraps *bootstrap; /* May be empty. */

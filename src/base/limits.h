@@ -8,8 +8,7 @@
 
 #include "base/time.h"
 
-/* ---- Messages ----------------------------------------------------------------------------------
- */
+/* ---- Messages -------------------------------------------------------------------------------- */
 
 /* An envelope travels in one DATAGRAM frame, and none is larger than a jumbo Ethernet payload; what
  * the transport parameter advertises (16383, as the reference) is a promise to parse, not to hold
@@ -54,8 +53,7 @@ enum { PLN_YAML_DEPTH_MAX = 16 };
 enum { PLN_YAML_NODES_MAX = 4 * 1024 * 1024 };
 enum { PLN_YAML_KEYS_MAX = 64 };
 
-/* ---- Connections -------------------------------------------------------------------------------
- */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 enum { PLN_CONNS_MAX = 16384 };        /* 28 KiB each: 448 MiB when all are used. */
 enum { PLN_HANDSHAKES_MAX = 512 };     /* Inbound and unfinished: strangers can cause them. */
@@ -91,8 +89,7 @@ enum { PLN_CERT_EXTENSIONS_MAX = 64 }; /* We send four; each is compared with al
 /* RFC 9000, 10.3: a reset is rate limited so that two endpoints cannot keep each other busy. */
 #define PLN_RESET_INTERVAL PLN_MS(20)
 
-/* ---- State -------------------------------------------------------------------------------------
- */
+/* ---- State ----------------------------------------------------------------------------------- */
 
 /* Items of each kind in a digest; ours hold half as many, so that they fit a gossip batch's aim. */
 enum { PLN_DIGEST_ITEMS_MAX = 32 };
@@ -136,8 +133,7 @@ enum { PLN_GOSSIP_RESENT_BYTES = 64 * 1024 };
 /* Every so many rounds the reference is asked for one author anew, in case a batch was lost. */
 enum { PLN_GOSSIP_REPAIR_ROUNDS = 16 };
 
-/* ---- Times -------------------------------------------------------------------------------------
- */
+/* ---- Times ----------------------------------------------------------------------------------- */
 
 #define PLN_IDLE_TIMEOUT PLN_S(30) /* As the reference. */
 #define PLN_KEEP_ALIVE PLN_S(10)   /* A third of the idle timeout: PINGs can be lost. */

@@ -53,8 +53,7 @@ struct pln_control {
     size_t client_count;         /* guarded by lock */
 };
 
-/* ---- Replies ------------------------------------------------------------------------------------
- * */
+/* ---- Replies --------------------------------------------------------------------------------- */
 
 static bool send_all(int fd, const char *bytes, size_t size) {
     while (size > 0) {
@@ -88,8 +87,7 @@ int pln_control_client_fd(const pln_control_client *client) {
     return client->fd;
 }
 
-/* ---- Clients ------------------------------------------------------------------------------------
- * */
+/* ---- Clients --------------------------------------------------------------------------------- */
 
 static bool is_welcome(int fd) {
     struct ucred cred;
@@ -220,8 +218,7 @@ static void *acceptor_thread(void *arg) {
     return NULL;
 }
 
-/* ---- Start and stop -----------------------------------------------------------------------------
- * */
+/* ---- Start and stop -------------------------------------------------------------------------- */
 
 static pollen_err fill_addr(const char *path, struct sockaddr_un *ret) {
     *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -363,8 +360,7 @@ void pln_control_stop(pln_control *control) {
     destroy(control);
 }
 
-/* ---- The other side -----------------------------------------------------------------------------
- * */
+/* ---- The other side -------------------------------------------------------------------------- */
 
 pollen_err pln_control_connect(const char *path, int *ret_fd) {
     struct sockaddr_un addr;

@@ -47,8 +47,7 @@ bool pln_control_client_gone(const pln_control_client *client);
  * sending to it waits without limit. */
 int pln_control_client_fd(const pln_control_client *client);
 
-/* ---- The other side ----------------------------------------------------------------------------
- * */
+/* ---- The other side -------------------------------------------------------------------------- */
 
 /* Errors: POLLEN_EUNREACHABLE (nobody listens), POLLEN_EPERM, POLLEN_EINVAL, POLLEN_ESYS */
 POLLEN_MUST_USE pollen_err pln_control_connect(const char *path, int *ret_fd);

@@ -16,8 +16,7 @@
 #include "pln/logfile.h"
 #include "pln/status.h"
 
-/* ---- The board ----------------------------------------------------------------------------------
- * */
+/* ---- The board ------------------------------------------------------------------------------- */
 
 static int set_up_board(void **state) {
     pln_board *board = calloc(1, sizeof *board);
@@ -103,8 +102,7 @@ static void a_state_that_is_not_known_is_null(void **state) {
     json_decref(object);
 }
 
-/* ---- The log file -------------------------------------------------------------------------------
- * */
+/* ---- The log file ---------------------------------------------------------------------------- */
 
 typedef struct log_fixture {
     char dir[64];
@@ -199,8 +197,7 @@ static void a_log_does_not_follow_a_link(void **state) {
     assert_int_not_equal(stat(f->old, &st), 0);
 }
 
-/* ---- Health -------------------------------------------------------------------------------------
- * */
+/* ---- Health ---------------------------------------------------------------------------------- */
 
 static void health_follows_the_life_of_the_certificate(void **state) {
     static const struct {

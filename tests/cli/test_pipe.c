@@ -17,8 +17,7 @@
 
 #include "pln/pipe.h"
 
-/* ---- A channel over a socket --------------------------------------------------------------------
- * */
+/* ---- A channel over a socket ----------------------------------------------------------------- */
 
 static pollen_err sock_read(void *ctx, void *bytes, size_t size, size_t *ret_size) {
     const ssize_t got = recv(*(int *)ctx, bytes, size, 0);
@@ -47,8 +46,7 @@ static void sock_reset(void *ctx) {
     (void)shutdown(*(int *)ctx, SHUT_RDWR);
 }
 
-/* ---- One side -----------------------------------------------------------------------------------
- * */
+/* ---- One side -------------------------------------------------------------------------------- */
 
 typedef struct side {
     int socket;
@@ -138,8 +136,7 @@ static void assert_content(int fd, const void *bytes, size_t size) {
     free(content);
 }
 
-/* ---- Complete -----------------------------------------------------------------------------------
- * */
+/* ---- Complete -------------------------------------------------------------------------------- */
 
 static void nothing_both_ways_is_complete(void **state) {
     fixture *f = *state;
@@ -197,8 +194,7 @@ static void a_side_without_input_only_receives(void **state) {
     assert_content(f->acceptor.out_fd, "data", 4);
 }
 
-/* ---- Not complete -------------------------------------------------------------------------------
- * */
+/* ---- Not complete ---------------------------------------------------------------------------- */
 
 /* The test plays the opener by hand. */
 static void talk(fixture *f, const void *bytes, size_t size) {

@@ -90,8 +90,7 @@ static void exit_codes_and_their_names_are_one_to_one(void **state) {
     assert_int_equal(pln_exit_of(POLLEN_ENOSPC), 1);
 }
 
-/* ---- Tickets ------------------------------------------------------------------------------------
- * */
+/* ---- Tickets --------------------------------------------------------------------------------- */
 
 static pln_ticket some_ticket(void) {
     pln_ticket ticket = {.addr_count = 2};
@@ -164,8 +163,7 @@ static void a_ticket_cut_short_or_grown_is_refused(void **state) {
     assert_int_equal(pln_ticket_parse(text, &back), POLLEN_ETOKEN);
 }
 
-/* ---- Requests -----------------------------------------------------------------------------------
- * */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static pollen_err parse(const char *line, pln_request *request) {
     char why[PLN_REQUEST_WHY_BYTES] = "";
@@ -235,8 +233,7 @@ static void a_request_that_is_not_exactly_right_is_refused(void **state) {
     }
 }
 
-/* ---- The log ------------------------------------------------------------------------------------
- * */
+/* ---- The log --------------------------------------------------------------------------------- */
 
 static void what_looks_like_a_token_is_not_logged(void **state) {
     char line[256] = "joining by ";
@@ -258,8 +255,7 @@ static void an_id_is_logged(void **state) {
     assert_string_equal(line, before);
 }
 
-/* ---- Addresses ----------------------------------------------------------------------------------
- * */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 static void an_address_gets_its_canonical_form(void **state) {
     static const struct {

@@ -70,8 +70,7 @@ static int64_t random_time(const pln_rng *rng) {
     }
 }
 
-/* ---- Windows against wider arithmetic ----------------------------------------------------------
- * */
+/* ---- Windows against wider arithmetic -------------------------------------------------------- */
 
 static bool model_contains(int64_t not_before, int64_t not_after, pln_wall now) {
     /* With 64 bits of mantissa beside the sign, each int64_t and each sum here is exact. */
@@ -95,8 +94,7 @@ static void test_windows_are_what_wider_numbers_say(void **state) {
     }
 }
 
-/* ---- Round trips -------------------------------------------------------------------------------
- * */
+/* ---- Round trips ----------------------------------------------------------------------------- */
 
 static pln_invite_token random_invite(cluster *c, const pln_bootstraps *bootstrap,
                                       const pollen_key *subject) {
@@ -152,8 +150,7 @@ static void test_what_is_issued_decodes_and_verifies(void **state) {
     }
 }
 
-/* ---- One bit -----------------------------------------------------------------------------------
- * */
+/* ---- One bit --------------------------------------------------------------------------------- */
 
 /* Whatever decodes with one bit flipped is refused.  The one exception is bytes that decode to the
  * very same content, such as a true written as 3 instead of 1, which are the same token. */
@@ -207,8 +204,7 @@ static void test_no_bit_of_an_invite_may_differ(void **state) {
     pln_invite_token_fini(&invite);
 }
 
-/* ---- The ledger against a table ----------------------------------------------------------------
- * */
+/* ---- The ledger against a table -------------------------------------------------------------- */
 
 enum { TOKENS = 12, SUBJECTS = 3 };
 

@@ -19,8 +19,7 @@ static int teardown(void **state) {
 /* A key of small order: (0, 1). */
 static const pollen_key small_order = {{1}};
 
-/* ---- Trust -------------------------------------------------------------------------------------
- * */
+/* ---- Trust ----------------------------------------------------------------------------------- */
 
 static void test_trust_names_its_root(void **state) {
     cluster *c = *state;
@@ -45,8 +44,7 @@ static void test_a_small_order_root_is_no_root(void **state) {
     assert_int_equal(pln_trust_verify(&trust), POLLEN_ECERT);
 }
 
-/* ---- Windows -----------------------------------------------------------------------------------
- * */
+/* ---- Windows --------------------------------------------------------------------------------- */
 
 static void test_windows_allow_a_minute_on_both_ends(void **state) {
     (void)state;
@@ -83,8 +81,7 @@ static void test_wall_time_saturates(void **state) {
     assert_true(pln_wall_add(INT64_MAX, INT64_MIN) == -1);
 }
 
-/* ---- Membership certificates -------------------------------------------------------------------
- * */
+/* ---- Membership certificates ----------------------------------------------------------------- */
 
 static void test_a_certificate_ends_when_it_says(void **state) {
     cluster *c = *state;
@@ -249,8 +246,7 @@ static void test_certificates_over_unusable_keys_are_refused(void **state) {
     pln_member_cert_fini(&cert);
 }
 
-/* ---- A member that would be more ---------------------------------------------------------------
- * */
+/* ---- A member that would be more ------------------------------------------------------------- */
 
 /* A signer without the root's word: its issuer certificate is signed by itself, or is a
  * certificate of somebody else. */
@@ -298,8 +294,7 @@ static void test_a_member_cannot_widen_its_own_certificate(void **state) {
     pln_member_cert_fini(&cert);
 }
 
-/* ---- Signers -----------------------------------------------------------------------------------
- * */
+/* ---- Signers --------------------------------------------------------------------------------- */
 
 static void test_a_root_signer_certifies_itself(void **state) {
     cluster *c = *state;
@@ -385,8 +380,7 @@ static void test_a_finished_signer_holds_no_secret(void **state) {
     assert_memory_equal(copy.seed.bytes, zero.bytes, sizeof(zero.bytes));
 }
 
-/* ---- Renewal -----------------------------------------------------------------------------------
- * */
+/* ---- Renewal --------------------------------------------------------------------------------- */
 
 static void test_a_renewal_lasts_no_longer_than_the_original(void **state) {
     cluster *c = *state;
@@ -403,8 +397,7 @@ static void test_a_renewal_lasts_no_longer_than_the_original(void **state) {
     assert_int_equal(pln_member_renewal_ttl(INT64_MAX, INT64_MIN, 60), 0);
 }
 
-/* ---- Verdicts ----------------------------------------------------------------------------------
- * */
+/* ---- Verdicts -------------------------------------------------------------------------------- */
 
 static void test_good_signatures_are_verified_once(void **state) {
     cluster *c = *state;

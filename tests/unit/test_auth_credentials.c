@@ -45,8 +45,7 @@ static void enrol(fixture *f, int64_t ttl_seconds) {
     assert_true(changed);
 }
 
-/* ---- Join tokens -------------------------------------------------------------------------------
- * */
+/* ---- Join tokens ----------------------------------------------------------------------------- */
 
 static void test_a_join_token_enrols(void **state) {
     fixture *f = *state;
@@ -143,8 +142,7 @@ static void test_a_lapsed_token_is_refused(void **state) {
     pln_join_token_fini(&token);
 }
 
-/* ---- A new cluster -----------------------------------------------------------------------------
- * */
+/* ---- A new cluster --------------------------------------------------------------------------- */
 
 static void test_a_root_is_the_first_member(void **state) {
     fixture *f = *state;
@@ -175,8 +173,7 @@ static void test_a_cluster_without_a_lifetime_is_not_made(void **state) {
     assert_false(f->creds.has_signer);
 }
 
-/* ---- Renewal -----------------------------------------------------------------------------------
- * */
+/* ---- Renewal --------------------------------------------------------------------------------- */
 
 static pollen_err renew(fixture *f, const pln_signer *signer, const pollen_key *subject,
                         const pln_member_terms *terms) {
@@ -212,8 +209,7 @@ static void test_a_renewal_changes_nothing_else(void **state) {
     assert_int_equal(f->creds.member_cert.not_after, TEST_NOW + 3600);
 }
 
-/* ---- Copies and secrets ------------------------------------------------------------------------
- * */
+/* ---- Copies and secrets ---------------------------------------------------------------------- */
 
 static void test_a_copy_stands_alone(void **state) {
     fixture *f = *state;
@@ -245,8 +241,7 @@ static void test_finished_credentials_hold_no_secret(void **state) {
     pln_credentials_fini(&f->creds);
 }
 
-/* ---- Lack of memory: every allocation fails once, and nothing changed or leaked ----------------
- * */
+/* ---- Lack of memory: every allocation fails once, and nothing changed or leaked -------------- */
 
 /* Runs until no allocation fails any more; each run ends with what the run before it began with. */
 static void for_each_allocation(fixture *f, pollen_err (*run)(fixture *f)) {

@@ -144,8 +144,7 @@ static void test_verdicts_are_the_references_but_for_small_order_keys(void **sta
     json_decref(root);
 }
 
-/* ---- Keys with a small-order part --------------------------------------------------------------
- * */
+/* ---- Keys with a small-order part ------------------------------------------------------------ */
 
 /* A point of order eight. */
 static const char torsion_hex[] =

@@ -73,8 +73,7 @@ static bool contains(const pln_bytes *text, const char *part) {
     return memmem(text->data, text->size, part, strlen(part)) != NULL;
 }
 
-/* ---- Whom an invite admits ---------------------------------------------------------------------
- * */
+/* ---- Whom an invite admits ------------------------------------------------------------------- */
 
 static void test_the_same_subject_gets_the_same_answer(void **state) {
     fixture *f = *state;
@@ -111,8 +110,7 @@ static void test_an_id_is_the_same_in_either_case(void **state) {
     assert_null(text.data);
 }
 
-/* ---- While the record is being written ---------------------------------------------------------
- * */
+/* ---- While the record is being written ------------------------------------------------------- */
 
 static void test_everybody_waits_for_a_write_under_way(void **state) {
     fixture *f = *state;
@@ -207,8 +205,7 @@ static void test_the_file_holds_what_is_pending_for_others(void **state) {
     pln_bytes_fini(&second);
 }
 
-/* ---- Lapsing -----------------------------------------------------------------------------------
- * */
+/* ---- Lapsing --------------------------------------------------------------------------------- */
 
 /* Kept until a minute after the invite's end, when nobody takes it any more. */
 static void test_records_lapse_a_minute_after_their_invite(void **state) {
@@ -257,8 +254,7 @@ static void test_a_write_under_way_does_not_lapse(void **state) {
     assert_int_equal(find(&f->ledger, &slow, &f->c.alice), PLN_LEDGER_SAME);
 }
 
-/* ---- The file ----------------------------------------------------------------------------------
- * */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 static void test_a_written_ledger_reads_back(void **state) {
     fixture *f = *state;
@@ -320,8 +316,7 @@ static void test_a_broken_file_leaves_the_ledger_empty(void **state) {
     }
 }
 
-/* ---- Bounds and memory -------------------------------------------------------------------------
- * */
+/* ---- Bounds and memory ----------------------------------------------------------------------- */
 
 /* Fills a ledger from a file of so many records, of which the first `lapsing` end at 100. */
 static void load_many(pln_ledger *ledger, unsigned count, unsigned lapsing) {

@@ -17,8 +17,7 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* ---- Issuing invites ---------------------------------------------------------------------------
- * */
+/* ---- Issuing invites ------------------------------------------------------------------------- */
 
 static void test_an_open_invite_is_good_for_anybody(void **state) {
     cluster *c = *state;
@@ -101,8 +100,7 @@ static void test_an_invite_names_its_relays(void **state) {
     pln_invite_token_fini(&invite);
 }
 
-/* ---- Verifying at the redeemer -----------------------------------------------------------------
- * */
+/* ---- Verifying at the redeemer --------------------------------------------------------------- */
 
 static void test_an_invite_of_an_unrelated_root_is_refused(void **state) {
     cluster *c = *state;
@@ -194,8 +192,7 @@ static void test_an_invite_signature_is_no_join_signature(void **state) {
     pln_invite_token_fini(&invite);
 }
 
-/* ---- Redeeming ---------------------------------------------------------------------------------
- * */
+/* ---- Redeeming ------------------------------------------------------------------------------- */
 
 static pln_join_token redeem(cluster *c, const pln_invite_token *invite, pln_wall now) {
     pln_join_token join;
@@ -263,8 +260,7 @@ static void test_an_answer_without_terms_has_the_redeemers(void **state) {
     pln_invite_token_fini(&invite);
 }
 
-/* ---- Join tokens -------------------------------------------------------------------------------
- * */
+/* ---- Join tokens ----------------------------------------------------------------------------- */
 
 static void test_a_delegated_join_token_verifies(void **state) {
     cluster *c = *state;
@@ -312,8 +308,7 @@ static void test_a_join_token_of_another_cluster_is_refused(void **state) {
     pln_join_token_fini(&join);
 }
 
-/* ---- Revocations -------------------------------------------------------------------------------
- * */
+/* ---- Revocations ----------------------------------------------------------------------------- */
 
 static void test_the_root_revokes(void **state) {
     cluster *c = *state;

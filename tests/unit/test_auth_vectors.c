@@ -53,8 +53,7 @@ static const admission_kind *find_kind(const char *name) {
     return NULL;
 }
 
-/* ---- Objects -----------------------------------------------------------------------------------
- * */
+/* ---- Objects --------------------------------------------------------------------------------- */
 
 static void check_signature(const json_t *row, const pln_bytes *signed_bytes) {
     pln_bytes message = vectors_bytes(row, "signed_message");
@@ -100,8 +99,7 @@ static void test_objects_are_signed_as_the_reference_does(void **state) {
     json_decref(root);
 }
 
-/* ---- Verdicts ----------------------------------------------------------------------------------
- * */
+/* ---- Verdicts -------------------------------------------------------------------------------- */
 
 /* NULL when none, or an empty one, is given.  Our keys have one length; a subject of another one is
  * a key that nobody has. */
@@ -199,8 +197,7 @@ static void test_tokens_of_another_cluster_are_refused(void **state) {
     json_decref(root);
 }
 
-/* ---- Objects made from their fields ------------------------------------------------------------
- * */
+/* ---- Objects made from their fields ---------------------------------------------------------- */
 
 static pollen_key key_of(const char *hex) {
     pollen_key key;

@@ -161,6 +161,7 @@ static pln_exit parse_opts(pln_cli *cli, int argc, char **argv) {
     optind = 0; /* 0, not 1: glibc then forgets what it knew of another argv. */
     for (;;) {
         const int at = optind == 0 ? 1 : optind;
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet. */
         const int code = getopt_long(argc, argv, table.letters, table.longs, NULL);
         if (code == -1) {
             break;
@@ -265,7 +266,7 @@ int pln_cli_main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     pln_exit code = run(&cli, argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == PLN_EXIT_OK) {
-        code = pln_fail(&cli, PLN_EXIT_FAIL, NULL, "writing the output: %s", strerror(errno));
+        code = pln_fail(&cli, PLN_EXIT_FAIL, NULL, "writing the output: %s", pln_errno_text(errno));
     }
     return (int)code;
 }

@@ -166,7 +166,7 @@ pln_exit pln_client_next(pln_cli *cli, pln_client *client, json_t **ret_object) 
 pln_exit pln_client_ask(pln_cli *cli, const pln_request *request, json_t **ret_object) {
     pln_client *client = NULL;
     pln_exit code = pln_client_open(cli, request, &client);
-    if (code != PLN_EXIT_OK) {
+    if (code != PLN_EXIT_OK || client == NULL) {
         return code;
     }
     client->deadline = pln_clock_deadline(ASK_TIMEOUT_MS);

@@ -17,9 +17,9 @@
 #include "run/statedir.h"
 #include "wire/admission.h"
 
-#define GUEST_TTL_S 86400
-#define TTL_MS_MAX (30ll * 86400 * 1000) /* Longer ones are refused where they are redeemed. */
-#define CERT_TTL_MS_MAX (50ll * 366 * 86400 * 1000)
+#define GUEST_TTL_S 86400LL
+#define TTL_MS_MAX (30LL * 86400 * 1000) /* Longer ones are refused where they are redeemed. */
+#define CERT_TTL_MS_MAX (50LL * 366 * 86400 * 1000)
 
 static const pln_opt opts[] = {
     {"subject", 0, "KEY", "for this node id alone (default: for whoever comes first)"},
@@ -119,7 +119,7 @@ static pln_exit find_bootstraps(pln_cli *cli, const pollen_key *own, pln_bootstr
 
 /* The subject is the operand or the option, as the reference takes either. */
 static pln_exit parse_terms(pln_cli *cli, pollen_invite_options *options, pollen_key *subject) {
-    int64_t ttl_ms = 5 * 60 * 1000;
+    int64_t ttl_ms = 5LL * 60 * 1000;
     int64_t cert_ms = pln_cli_has(cli, "guest") ? GUEST_TTL_S * 1000 : 0;
     const char *text = cli->operand_count > 0 ? cli->operands[0] : pln_cli_text(cli, "subject");
     pln_exit code = pln_cli_duration(cli, "ttl", &ttl_ms);
@@ -169,21 +169,22 @@ static void print_invite(const pln_cli *cli, const char *token,
 }
 
 static pln_exit issue(pln_cli *cli, const pollen_credentials *credentials,
-                      pollen_invite_options *options, const pln_bootstraps *list) {
+                      const pollen_invite_options *terms, const pln_bootstraps *list) {
     pollen_bootstrap bootstrap[PLN_BOOTSTRAP_MAX];
+    pollen_invite_options options = *terms;
     char *token = NULL;
     for (size_t i = 0; i < list->count && i < PLN_BOOTSTRAP_MAX; i++) {
         bootstrap[i] = (pollen_bootstrap){.peer = list->items[i].peer_pub,
                                           .addrs = (const char *const *)list->items[i].addrs,
                                           .addr_count = list->items[i].addr_count};
     }
-    options->bootstrap = bootstrap;
-    options->bootstrap_count = list->count < PLN_BOOTSTRAP_MAX ? list->count : PLN_BOOTSTRAP_MAX;
-    const pollen_err err = pollen_invite_create(credentials, options, &token);
+    options.bootstrap = bootstrap;
+    options.bootstrap_count = list->count < PLN_BOOTSTRAP_MAX ? list->count : PLN_BOOTSTRAP_MAX;
+    const pollen_err err = pollen_invite_create(credentials, &options, &token);
     if (err != POLLEN_OK) {
         return pln_fail_err(cli, err, NULL, "invite");
     }
-    print_invite(cli, token, options);
+    print_invite(cli, token, &options);
     pollen_text_free(token);
     return PLN_EXIT_OK;
 }

@@ -106,7 +106,7 @@ static pln_exit exec_journal(pln_cli *cli, int64_t lines) {
     } else {
         execlp("journalctl", "journalctl", "-u", "pln", "-n", count, "--no-pager", (char *)NULL);
     }
-    return pln_fail(cli, PLN_EXIT_FAIL, NULL, "logs: journalctl: %s", strerror(errno));
+    return pln_fail(cli, PLN_EXIT_FAIL, NULL, "logs: journalctl: %s", pln_errno_text(errno));
 }
 
 static bool is_in_journal(pln_cli *cli) {

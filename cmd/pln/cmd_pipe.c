@@ -44,10 +44,10 @@ static pln_exit judge(const pln_cli *cli, const pln_pipe_result *result, const c
         return PLN_EXIT_OK;
     case PLN_PIPE_INPUT:
         return pln_fail(cli, PLN_EXIT_FAIL, NULL, "pipe: reading the input: %s",
-                        strerror(result->os_errno));
+                        pln_errno_text(result->os_errno));
     case PLN_PIPE_OUTPUT:
         return pln_fail(cli, PLN_EXIT_FAIL, NULL, "pipe: writing the output: %s",
-                        strerror(result->os_errno));
+                        pln_errno_text(result->os_errno));
     case PLN_PIPE_PROTO:
         return pln_fail(cli, PLN_EXIT_PROTO, NULL, "pipe: the other side is no `pln pipe`");
     case PLN_PIPE_VERSION_OTHER:

@@ -128,7 +128,7 @@ static int take_signals(void) {
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -223,7 +223,7 @@ static pln_exit run(pln_cli *cli) {
     int fd;
     const pid_t pid = split(&fd);
     if (pid < 0) {
-        return pln_fail(cli, PLN_EXIT_FAIL, NULL, "up: %s", strerror(errno));
+        return pln_fail(cli, PLN_EXIT_FAIL, NULL, "up: %s", pln_errno_text(errno));
     }
     if (pid > 0) {
         return wait_for_child(cli, fd);

@@ -212,18 +212,15 @@ static pln_exit start_control(pln_daemon *daemon, pln_cli *cli) {
 }
 
 static pln_exit start_threads(pln_daemon *daemon, pln_cli *cli) {
-    const struct {
-        pthread_t *thread;
-        void *(*run)(void *);
-    } rows[] = {{&daemon->watcher, pln_watcher_run},
-                {&daemon->keeper, pln_keeper_run},
-                {&daemon->acceptor, pln_acceptor_run}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const int error = pthread_create(rows[i].thread, NULL, rows[i].run, daemon);
+    static void *(*const runs[])(void *) = {pln_watcher_run, pln_keeper_run, pln_acceptor_run};
+    while (daemon->thread_count < (int)(sizeof runs / sizeof runs[0])) {
+        const int i = daemon->thread_count;
+        const int error = pthread_create(&daemon->threads[i], NULL, runs[i], daemon);
         if (error != 0) {
-            return pln_fail(cli, PLN_EXIT_FAIL, NULL, "up: starting a thread: %s", strerror(error));
+            return pln_fail(cli, PLN_EXIT_FAIL, NULL, "up: starting a thread: %s",
+                            pln_errno_text(error));
         }
-        daemon->threads++;
+        daemon->thread_count++;
     }
     return PLN_EXIT_OK;
 }
@@ -249,14 +246,12 @@ static void fini_locks(pln_daemon *daemon) {
 }
 
 static void join_threads(pln_daemon *daemon) {
-    const pthread_t threads[] = {daemon->watcher, daemon->keeper, daemon->acceptor};
     atomic_store(&daemon->stopping, true);
     wake_keeper(daemon);
     pln_board_close(&daemon->board);
-    for (int i = 0; i < daemon->threads; i++) {
-        pthread_join(threads[i], NULL);
+    while (daemon->thread_count > 0) {
+        pthread_join(daemon->threads[--daemon->thread_count], NULL);
     }
-    daemon->threads = 0;
 }
 
 void pln_daemon_stop(pln_daemon *daemon) {

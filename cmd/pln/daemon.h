@@ -52,8 +52,8 @@ typedef struct pln_daemon {
     bool keeper_reload;         /* guarded by keeper_lock */
 
     pln_control *control;
-    pthread_t watcher, keeper, acceptor;
-    int threads; /* How many of the three run. */
+    pthread_t threads[3]; /* Watcher, keeper, acceptor. */
+    int thread_count;     /* How many of them run. */
 } pln_daemon;
 
 /*

@@ -255,14 +255,14 @@ static pln_exit move_aside(pln_cli *cli) {
     strftime(stamp, sizeof stamp, "backup-%Y%m%dT%H%M%SZ", &tm);
     if (pln_statedir_path(cli->dir, stamp, backup) != POLLEN_OK || mkdir(backup, 0700) != 0) {
         return pln_fail(cli, PLN_EXIT_FAIL, NULL, "join: making %s/%s: %s", cli->dir, stamp,
-                        strerror(errno));
+                        pln_errno_text(errno));
     }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(to, sizeof to, "%s/%s", backup, names[i]);
         if (pln_statedir_path(cli->dir, names[i], from) != POLLEN_OK ||
             (rename(from, to) != 0 && errno != ENOENT)) {
             return pln_fail(cli, PLN_EXIT_FAIL, NULL, "join: moving %s aside: %s", names[i],
-                            strerror(errno));
+                            pln_errno_text(errno));
         }
     }
     pln_note("the files of the former cluster are in %s", backup);

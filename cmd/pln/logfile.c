@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pln/out.h"
 #include "run/statedir.h"
 
 enum { LINE_BYTES = 1024 };
@@ -43,7 +44,7 @@ bool pln_log_level_parse(const char *name, pln_log_level *ret) {
 bool pln_logfile_is_journal(void) {
     /* "device:inode" of the journal's socket; a child whose stderr was redirected inherits the
      * variable but not the descriptor. */
-    const char *stream = getenv("JOURNAL_STREAM");
+    const char *stream = pln_env("JOURNAL_STREAM");
     struct stat st;
     char mine[64];
     if (stream == NULL || fstat(STDERR_FILENO, &st) != 0) {

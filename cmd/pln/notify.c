@@ -8,9 +8,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "pln/out.h"
+
 void pln_notify(const char *state) {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    const char *path = getenv("NOTIFY_SOCKET");
+    const char *path = pln_env("NOTIFY_SOCKET");
     const size_t length = path == NULL ? 0 : strlen(path);
     if (length < 2 || length >= sizeof addr.sun_path) {
         return;
@@ -30,8 +32,8 @@ void pln_notify(const char *state) {
 }
 
 int64_t pln_notify_watchdog_ms(void) {
-    const char *usec = getenv("WATCHDOG_USEC");
-    const char *pid = getenv("WATCHDOG_PID");
+    const char *usec = pln_env("WATCHDOG_USEC");
+    const char *pid = pln_env("WATCHDOG_PID");
     char *end;
     if (usec == NULL || (pid != NULL && strtoll(pid, NULL, 10) != getpid())) {
         return -1;

@@ -65,8 +65,12 @@ bool pln_out_is_terminal(void) {
 }
 
 bool pln_out_has_color(void) {
-    const char *no_color = getenv("NO_COLOR");
+    const char *no_color = pln_env("NO_COLOR");
     return pln_out_is_terminal() && (no_color == NULL || no_color[0] == '\0');
+}
+
+const char *pln_env(const char *name) {
+    return getenv(name); /* NOLINT(concurrency-mt-unsafe): nobody changes the environment. */
 }
 
 const char *pln_json_text(const json_t *object, const char *key, const char *otherwise) {

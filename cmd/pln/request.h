@@ -31,7 +31,7 @@
 #define PLN_REQUEST_SCHEMA "pollen.control/1"
 #define PLN_REQUEST_PEER_BYTES 65
 #define PLN_REQUEST_WHY_BYTES 128
-#define PLN_REQUEST_TIMEOUT_MS_MAX (24 * 3600 * 1000)
+#define PLN_REQUEST_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
 #define PLN_REQUEST_PING_SIZE_MAX 1200 /* Less than every path carries. */
 
 typedef enum pln_request_verb {

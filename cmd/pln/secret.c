@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pln/out.h"
+
 void pln_secret_free(char *text) {
     if (text != NULL) {
         explicit_bzero(text, strlen(text));
@@ -52,7 +54,7 @@ static pln_exit fail_file(const pln_cli *cli, const char *name, int error) {
                           : error == EACCES || error == EPERM ? PLN_EXIT_PERM
                                                               : PLN_EXIT_FAIL;
     return pln_fail(cli, code, NULL, "%s: reading the token from %s: %s", cli->verb->name, name,
-                    strerror(error));
+                    pln_errno_text(error));
 }
 
 static pln_exit read_fd(const pln_cli *cli, int fd, const char *name, char **ret_text) {
@@ -79,7 +81,7 @@ static pln_exit read_file(const pln_cli *cli, const char *path, char **ret_text)
 
 static pln_exit read_source(const pln_cli *cli, const char *operand, char **ret_text) {
     if (operand == NULL) {
-        operand = getenv(PLN_SECRET_ENV);
+        operand = pln_env(PLN_SECRET_ENV);
         if (operand == NULL) {
             return pln_fail(
                 cli, PLN_EXIT_USAGE, NULL,
@@ -99,7 +101,7 @@ static pln_exit read_source(const pln_cli *cli, const char *operand, char **ret_
 pln_exit pln_secret_read(const pln_cli *cli, const char *operand, char **ret_text) {
     char *text = NULL;
     pln_exit code = read_source(cli, operand, &text);
-    if (code != PLN_EXIT_OK) {
+    if (code != PLN_EXIT_OK || text == NULL) {
         return code;
     }
     if (strlen(text) > PLN_SECRET_BYTES_MAX) {

@@ -8,7 +8,7 @@
 #include "pln/out.h"
 #include "run/clock.h"
 
-#define DAY_S 86400
+#define DAY_S 86400LL
 
 /* A time of the mesh's monotonic clock as wall time, seen from now. */
 static json_t *mono_time(uint64_t at_ns, pln_now now) {

@@ -119,7 +119,7 @@ static pollen_err decode(const uint8_t *bytes, size_t size, pln_ticket *ret) {
     const uint8_t *at = bytes + 1;
     memcpy(ret->root.bytes, at, POLLEN_KEY_BYTES);
     memcpy(ret->listener.bytes, at + POLLEN_KEY_BYTES, POLLEN_KEY_BYTES);
-    at += 2 * POLLEN_KEY_BYTES;
+    at += POLLEN_KEY_BYTES + POLLEN_KEY_BYTES;
     const uint16_t port = (uint16_t)(at[0] << 8 | at[1]);
     ret->addr_count = at[2];
     size_t left = size - CHECK_BYTES - HEAD_BYTES;

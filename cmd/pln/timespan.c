@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TIMESPAN_MS_MAX (100ll * 366 * 86400 * 1000)
+#define TIMESPAN_MS_MAX (100LL * 366 * 86400 * 1000)
 
 typedef struct unit {
     const char *name;

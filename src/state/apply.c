@@ -208,7 +208,7 @@ pollen_err pln_state_handle_events(pln_state *state, pln_gossip_peer *peer, cons
     apply_ctx ctx = {
         .state = state, .peer = peer, .teller = pln_authors_teller(state, &peer->key), .now = now};
     err = apply_all(&ctx, &batch);
-    pln_own_settle(state);
+    pln_own_settle(state, now);
     pln_gossip_batch_fini(&batch);
     return err;
 }

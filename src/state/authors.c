@@ -172,12 +172,14 @@ static bool reserve(pln_state *state) {
 
 /* NULL for the teller: nobody's hearsay. */
 static bool has_place(pln_state *state, const pln_author *teller) {
-    while (teller != NULL && state->hearsay >= PLN_STATE_HEARSAY_MAX) {
+    size_t bytes = sizeof(pln_author);
+    while (teller != NULL && (state->hearsay >= PLN_STATE_HEARSAY_MAX ||
+                              state->hearsay_bytes + bytes > PLN_STATE_HEARSAY_BYTES_MAX)) {
         if (!one_gives_way(state, teller)) {
             return false;
         }
     }
-    while (state->count >= PLN_PEERS_MAX) {
+    while (state->count >= PLN_PEERS_MAX || state->bytes + bytes > PLN_STATE_BYTES_MAX) {
         if (!one_gives_way(state, teller)) {
             return false;
         }

@@ -27,22 +27,32 @@ void pln_author_drop_forged(pln_state *state, const pollen_key *peer, uint64_t c
     pln_author_recount(author);
 }
 
-/* False when the batcher is full. */
+/* False when the batcher is full; the cursor stands behind the last event then. */
 static bool add_above(pln_batcher *batcher, const pln_state *state, const pln_author *author,
-                      uint64_t above) {
+                      uint64_t above, pln_gossip_peer *peer) {
     size_t count = 0;
     const pln_attr **list = pln_author_above(author, above, &count);
     bool room = true;
+    peer->cursor = author->key;
+    peer->cursor_counter = above;
     for (size_t i = 0; list != NULL && room && i < count; i++) {
         room = pln_batcher_add(batcher, state, author, list[i]);
+        if (room) {
+            peer->cursor_counter = list[i]->counter;
+        }
     }
     pln_free(list);
     return room;
 }
 
-/* Lowest counters first, so that an answer that was cut is taken up where it ended. */
-static void add_missing(pln_batcher *batcher, const pln_state *state,
-                        const pln_gossip_clock *clock) {
+/*
+ * Lowest counters first, so that a clock that comes after a cut answer asks for the rest.  But a
+ * clock that does not fit for all its authors would bring the beginning again and again: after a
+ * cut answer the peer is owed the rest, which the next rounds send, whatever it asks for
+ * meanwhile.
+ */
+static void add_missing(pln_batcher *batcher, const pln_state *state, const pln_gossip_clock *clock,
+                        pln_gossip_peer *peer) {
     size_t next = 0;
     bool room = true;
     for (size_t i = 0; room && i < state->count; i++) {
@@ -54,7 +64,10 @@ static void add_missing(pln_batcher *batcher, const pln_state *state,
         bool named = next < clock->count && pln_key_equal(&clock->entries[next].peer, &author->key);
         uint64_t above = named ? clock->entries[next].counter : 0;
         if (author->max > above) {
-            room = add_above(batcher, state, author, above);
+            room = add_above(batcher, state, author, above, peer);
+        }
+        if (!room) {
+            peer->owed = state->count;
         }
     }
 }
@@ -79,9 +92,11 @@ pollen_err pln_state_handle_clock(pln_state *state, pln_gossip_peer *peer, const
     if (own != NULL) {
         pln_author_drop_forged(state, &peer->key, own->counter);
     }
-    pln_batcher batcher = pln_batcher_init(peer, now, ret);
-    add_missing(&batcher, state, &clock);
-    pln_batcher_finish(&batcher, peer);
+    if (peer->owed == 0) {
+        pln_batcher batcher = pln_batcher_init(peer, now, ret);
+        add_missing(&batcher, state, &clock, peer);
+        pln_batcher_finish(&batcher, peer);
+    }
     pln_gossip_clock_fini(&clock);
     return POLLEN_OK;
 }
@@ -203,39 +218,27 @@ static void round_clock(const pln_state *state, const pln_gossip_peer *peer, boo
 
 /* ---- Unasked --------------------------------------------------------------------------------- */
 
-static bool add_one_author(pln_batcher *batcher, const pln_state *state, const pln_author *author,
-                           pln_gossip_peer *peer) {
-    size_t count = 0;
-    const pln_attr **list = pln_author_above(author, peer->cursor_counter, &count);
-    bool room = list != NULL;
-    for (size_t i = 0; room && i < count; i++) {
-        room = pln_batcher_add(batcher, state, author, list[i]);
-        if (room) {
-            peer->cursor_counter = list[i]->counter;
-        }
-    }
-    pln_free(list);
-    return room;
-}
-
-/* One envelope from where the last one ended, of everybody but the peer itself.  Goes once around
- * at most. */
+/*
+ * From where the last events ended, of everybody but the peer itself: one envelope, or what an
+ * answer may hold while the rest of one is owed.  Goes once around at most.
+ */
 static void send_unasked(const pln_state *state, pln_gossip_peer *peer, pln_ts now,
                          pln_envelopes *ret) {
     pln_batcher batcher = pln_batcher_init(peer, now, ret);
-    batcher.room = batcher.room > 0 ? 1 : 0;
+    if (peer->owed == 0 && batcher.room > 1) {
+        batcher.room = 1;
+    }
     size_t at = pln_authors_place(state, &peer->cursor);
-    for (size_t seen = 0; seen < state->count; seen++) {
+    for (size_t passed = 0; passed < state->count; passed++) {
         at = at < state->count ? at : 0;
         const pln_author *author = state->authors[at];
-        if (!pln_key_equal(&author->key, &peer->cursor)) {
-            peer->cursor = author->key;
-            peer->cursor_counter = 0;
-        }
+        bool begun = pln_key_equal(&author->key, &peer->cursor);
         bool itself = pln_key_equal(&author->key, &peer->key);
-        if (!itself && author->max > 0 && !add_one_author(&batcher, state, author, peer)) {
+        if (!itself &&
+            !add_above(&batcher, state, author, begun ? peer->cursor_counter : 0, peer)) {
             break;
         }
+        peer->owed -= peer->owed > 0 ? 1 : 0;
         at += 1;
     }
     pln_batcher_finish(&batcher, peer);
@@ -253,9 +256,12 @@ static bool knows_others(const pln_state *state) {
 }
 
 void pln_state_greet(pln_state *state, pln_gossip_peer *peer, pln_ts now, pln_envelopes *ret) {
-    (void)now;
+    pln_own_settle(state, now);
     if (peer->speaks_2) {
-        pln_digest_root(state, false, ret);
+        /* One of the two is enough, or both would send each other all that differs twice. */
+        if (pln_key_compare(&state->self->key, &peer->key) < 0) {
+            pln_digest_root(state, false, ret);
+        }
     } else if (knows_others(state)) {
         round_clock(state, peer, true, ret);
     } else {
@@ -266,6 +272,7 @@ void pln_state_greet(pln_state *state, pln_gossip_peer *peer, pln_ts now, pln_en
 
 void pln_state_round(pln_state *state, pln_gossip_peer *peer, pln_ts now, pln_envelopes *ret) {
     peer->round += 1;
+    pln_own_settle(state, now);
     if (peer->speaks_2) {
         pln_digest_root(state, false, ret);
         return;

@@ -74,8 +74,10 @@ struct pln_state {
     pln_author *tellers; /* Those with hearsay on their account. */
     size_t hearsay, hearsay_bytes, bytes;
     size_t pending;
-    uint64_t conflict_to; /* While a batch is applied: the highest counter of ours in it. */
-    bool conflict;
+    bool conflict;        /* Others hold what we have to override; */
+    uint64_t conflict_to; /* the highest counter of it, 0 when ours are higher. */
+    bool settled;         /* That was done, */
+    pln_ts settled_at;    /* the last time then. */
     pln_revocations revocations;
     pln_state_event *queue; /* MEMBER_GONE and REVOKED. */
     size_t queue_begin, queue_end, queue_cap;
@@ -175,8 +177,9 @@ POLLEN_MUST_USE pollen_err pln_own_put(pln_state *state, pln_gossip_event *event
  * POLLEN_ENOMEM */
 POLLEN_MUST_USE pollen_err pln_own_heard(pln_state *state, pln_gossip_event *event);
 
-/* The batch is over: overrides what others hold of us wrongly, all at once. */
-void pln_own_settle(pln_state *state);
+/* The batch is over: overrides what others hold of us wrongly, all at once, unless it did just now;
+ * then the next call does. */
+void pln_own_settle(pln_state *state, pln_ts now);
 
 /* Whether any author but `but` offers the revocation of the subject. */
 bool pln_revocation_is_offered(const pln_state *state, const pollen_key *subject,

@@ -18,6 +18,8 @@
 /* Counters taken over from others leave so many for ourselves. */
 #define ADOPTED_MAX (PLN_STATE_COUNTER_MAX - PLN_STATE_COUNTER_LEAP)
 
+#define SETTLE_INTERVAL PLN_S(1)
+
 /* ---- Setting --------------------------------------------------------------------------------- */
 
 /* What we told of long ago and withdrew is forgotten by us and by everybody, so that there is
@@ -303,23 +305,28 @@ pollen_err pln_own_heard(pln_state *state, pln_gossip_event *event) {
     return judge(state, event);
 }
 
-void pln_own_settle(pln_state *state) {
+/* Forgeries, or a second node with our key, could make us tell everything again and again. */
+static bool is_too_soon(const pln_state *state, pln_ts now) {
+    return state->settled && !pln_ts_reached(pln_ts_add(state->settled_at, SETTLE_INTERVAL), now);
+}
+
+void pln_own_settle(pln_state *state, pln_ts now) {
     pln_author *self = state->self;
     bool all = state->conflict_to > self->max;
     uint64_t counter = all ? state->conflict_to : self->max;
-    if (!state->conflict) {
+    if (!state->conflict || is_too_soon(state, now)) {
         return;
     }
-    bool done = false;
     for (size_t i = 0; i < self->count; i++) {
         pln_attr *attr = &self->attrs[i];
         if ((all || attr->renew) && counter < PLN_STATE_COUNTER_MAX) {
             counter += 1;
             pln_author_renumber(state, self, attr, counter);
-            done = true;
         }
     }
     state->conflict = false;
     state->conflict_to = 0;
-    state->stats.conflicts += done ? 1 : 0;
+    state->settled = true;
+    state->settled_at = now;
+    state->stats.conflicts += 1;
 }

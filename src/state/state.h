@@ -98,8 +98,9 @@ typedef struct pln_gossip_peer {
     bool speaks_2;
     size_t envelope_max; /* Of an encoded envelope; to be kept current by the owner. */
     uint64_t round;
-    pollen_key cursor; /* The event that was sent unasked last. */
+    pollen_key cursor; /* The event that was sent last without being asked for by itself. */
     uint64_t cursor_counter;
+    size_t owed;           /* Authors that are still to be sent because an answer was cut. */
     uint64_t answer_bytes; /* That may be sent now. */
     uint64_t events;       /* That may be taken now. */
     pln_ts refilled_at;

@@ -255,27 +255,48 @@ pln_bytes rig_dump(const pln_state *state) {
     return text;
 }
 
-/* Up to 40 characters before the place and 100 from it. */
+/* Some text before the place, and from it. */
 static int excerpt(const pln_bytes *text, size_t at, const char **ret) {
     size_t begin = at > 300 ? at - 300 : 0;
     *ret = (const char *)text->data + begin;
     return (int)(text->size - 1 - begin < 640 ? text->size - 1 - begin : 640);
 }
 
+static void assert_same_text(const pln_bytes *x, const pln_bytes *y) {
+    size_t at = 0;
+    while (at < x->size && at < y->size && x->data[at] == y->data[at]) {
+        at += 1;
+    }
+    if (at < x->size || at < y->size) {
+        const char *of_x;
+        const char *of_y;
+        int size_x = excerpt(x, at, &of_x);
+        int size_y = excerpt(y, at, &of_y);
+        fail_msg("they differ:\n%.*s\n--- and:\n%.*s", size_x, of_x, size_y, of_y);
+    }
+}
+
 void rig_assert_equal(const pln_state *a, const pln_state *b) {
     pln_bytes x = rig_dump(a);
     pln_bytes y = rig_dump(b);
-    size_t at = 0;
-    while (at < x.size && at < y.size && x.data[at] == y.data[at]) {
-        at += 1;
-    }
-    if (at < x.size || at < y.size) {
-        const char *of_x;
-        const char *of_y;
-        int size_x = excerpt(&x, at, &of_x);
-        int size_y = excerpt(&y, at, &of_y);
-        fail_msg("they differ:\n%.*s\n--- and:\n%.*s", size_x, of_x, size_y, of_y);
-    }
+    assert_same_text(&x, &y);
+    pln_bytes_fini(&x);
+    pln_bytes_fini(&y);
+}
+
+static pln_bytes text_of(const pln_state *state, const pollen_key *author) {
+    pln_out out = {0};
+    pln_bytes text = {0};
+    dump_author(&out, pln_authors_find(state, author));
+    pln_out_put(&out, "", 1);
+    assert_int_equal(pln_out_finish(&out, &text), POLLEN_OK);
+    return text;
+}
+
+void rig_assert_same_author(const pln_state *a, const pln_state *b, const pollen_key *author) {
+    pln_bytes x = text_of(a, author);
+    pln_bytes y = text_of(b, author);
+    assert_same_text(&x, &y);
     pln_bytes_fini(&x);
     pln_bytes_fini(&y);
 }

@@ -63,6 +63,7 @@ pln_gossip_event rig_deleted(pln_gossip_event event);
  * caller (pln_bytes_fini); ends with a NUL. */
 pln_bytes rig_dump(const pln_state *state);
 void rig_assert_equal(const pln_state *a, const pln_state *b);
+void rig_assert_same_author(const pln_state *a, const pln_state *b, const pollen_key *author);
 
 pln_member_info rig_member(const pln_state *state, const pollen_key *key); /* Fails when unknown. */
 bool rig_knows(const pln_state *state, const pollen_key *key);

@@ -71,6 +71,9 @@ pollen_err pln_statedir_save_config(const char *dir, const pln_config *config) {
     pollen_err err = pln_statedir_path(dir, PLN_FILE_CONFIG, path);
     if (err == POLLEN_OK) {
         err = pln_config_encode(config, &text);
+        if (err != POLLEN_OK) {
+            pln_last_error_set("%s: %s", path, pollen_strerror(err));
+        }
     }
     if (err == POLLEN_OK) {
         err = pln_dir_ensure(dir, PLN_MODE_DIR);
@@ -95,8 +98,11 @@ pollen_err pln_statedir_lock(const char *dir, int *ret_fd) {
     }
     const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
-        pln_last_error_set("%s: %s", path, strerror(errno));
-        return errno == EACCES || errno == EROFS ? POLLEN_EPERM : POLLEN_EIO;
+        const int error = errno;
+        pln_last_error_set("%s: %s", path, error == ELOOP ? "is a link" : strerror(error));
+        return error == ELOOP                      ? POLLEN_EMODE
+               : error == EACCES || error == EROFS ? POLLEN_EPERM
+                                                   : POLLEN_EIO;
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         const bool held = errno == EWOULDBLOCK;

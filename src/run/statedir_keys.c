@@ -7,9 +7,10 @@
  * directory without a membership certificate loads as one of a node that belongs to no cluster, so
  * that a crash in between costs a join and nothing else.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "auth/ed25519ctx.h"
 #include "base/key.h"
@@ -19,7 +20,7 @@
 #include "run/statedir.h"
 #include "wire/pem.h"
 
-enum { PEM_BYTES_MAX = 16 * 1024 };
+enum { FILE_BYTES_MAX = 16 * 1024 };
 
 typedef struct key_files {
     const char *private_name, *private_label;
@@ -40,7 +41,7 @@ static const key_files admin_files = {"keys/admin_ed25519.key", PLN_PEM_ADMIN_PR
 static pollen_err read_named(const char *dir, const char *name, mode_t mode, pln_bytes *ret) {
     char path[PLN_PATH_BYTES];
     const pollen_err err = pln_statedir_path(dir, name, path);
-    return err == POLLEN_OK ? pln_file_read(path, mode, PEM_BYTES_MAX, ret) : err;
+    return err == POLLEN_OK ? pln_file_read(path, mode, FILE_BYTES_MAX, ret) : err;
 }
 
 /* A file that says the same already is left alone. */
@@ -52,7 +53,7 @@ static pollen_err write_named(const char *dir, const char *name, mode_t mode, co
         return err;
     }
     pln_bytes old = {0};
-    err = pln_file_read(path, mode, PEM_BYTES_MAX, &old);
+    err = pln_file_read(path, mode, FILE_BYTES_MAX, &old);
     const bool same = err == POLLEN_OK && old.size == size && memcmp(old.data, bytes, size) == 0;
     pln_secret_wipe(old.data, old.size);
     pln_bytes_fini(&old);
@@ -63,6 +64,13 @@ static pollen_err write_named(const char *dir, const char *name, mode_t mode, co
 static pollen_err broken(const char *dir, const char *name, pollen_err err, const char *why) {
     pln_last_error_set("%s/%s: %s", dir, name, why);
     return err;
+}
+
+/* Whatever it is, also a link to nothing. */
+static bool exists(const char *dir, const char *name) {
+    char path[PLN_PATH_BYTES];
+    struct stat st;
+    return pln_statedir_path(dir, name, path) == POLLEN_OK && lstat(path, &st) == 0;
 }
 
 static pollen_err ensure_dirs(const char *dir) {
@@ -81,9 +89,12 @@ static pollen_err check_dirs(const char *dir) {
     if (err != POLLEN_OK) {
         return err;
     }
-    if (access(path, F_OK) != 0) {
-        pln_last_error_set("%s: no node here", dir);
-        return POLLEN_ENOENT;
+    struct stat st;
+    if (lstat(path, &st) != 0) {
+        const int error = errno;
+        const bool missing = error == ENOENT || error == ENOTDIR;
+        pln_last_error_set("%s: %s", dir, missing ? "no node here" : strerror(error));
+        return missing ? POLLEN_ENOENT : error == EACCES ? POLLEN_EPERM : POLLEN_EIO;
     }
     return ensure_dirs(dir);
 }
@@ -95,6 +106,9 @@ static pollen_err read_key(const char *dir, const char *name, const char *label,
                            uint8_t ret[POLLEN_KEY_BYTES]) {
     pln_bytes text = {0};
     pollen_err err = read_named(dir, name, mode, &text);
+    if (err == POLLEN_ELIMIT) {
+        err = POLLEN_EKEY; /* Too long for a key. */
+    }
     if (err == POLLEN_OK) {
         err = pln_pem_decode((const char *)text.data, text.size, label, ret);
         if (err != POLLEN_OK) {
@@ -125,30 +139,36 @@ static pollen_err save_pair(const char *dir, const key_files *files, const polle
     return err;
 }
 
-/* Errors: POLLEN_ENOENT (neither half), POLLEN_EKEY */
-static pollen_err load_pair(const char *dir, const key_files *files, pollen_seed *ret) {
+/* Compares the public half with the private one, or writes it where it is missing. */
+static pollen_err check_public_half(const char *dir, const key_files *files,
+                                    const pollen_seed *seed) {
+    const pollen_key key = pollen_seed_key(seed);
     pollen_key stored;
     const pollen_err err =
-        read_key(dir, files->private_name, files->private_label, PLN_MODE_SECRET, ret->bytes);
-    const pollen_err pub =
         read_key(dir, files->public_name, files->public_label, PLN_MODE_PUBLIC, stored.bytes);
-    if (err == POLLEN_ENOENT && pub != POLLEN_ENOENT) {
-        return broken(dir, files->private_name, POLLEN_EKEY,
-                      "missing, though its public half is there");
-    }
-    if (err != POLLEN_OK) {
-        return err;
-    }
-    const pollen_key key = pollen_seed_key(ret);
-    if (pub == POLLEN_ENOENT) {
+    if (err == POLLEN_ENOENT) {
         pln_last_error_clear();
         return write_key(dir, files->public_name, files->public_label, PLN_MODE_PUBLIC, key.bytes);
     }
-    if (pub == POLLEN_OK && !pln_key_equal(&key, &stored)) {
+    if (err == POLLEN_OK && !pln_key_equal(&key, &stored)) {
         return broken(dir, files->public_name, POLLEN_EKEY,
                       "not the public half of the private key");
     }
-    return pub;
+    return err;
+}
+
+/* Errors: POLLEN_ENOENT (neither half), POLLEN_EKEY, POLLEN_EMODE */
+static pollen_err load_pair(const char *dir, const key_files *files, pollen_seed *ret) {
+    const pollen_err err =
+        read_key(dir, files->private_name, files->private_label, PLN_MODE_SECRET, ret->bytes);
+    if (err == POLLEN_OK) {
+        return check_public_half(dir, files, ret);
+    }
+    if (err == POLLEN_ENOENT && exists(dir, files->public_name)) {
+        return broken(dir, files->private_name, POLLEN_EKEY,
+                      "missing, though its public half is there");
+    }
+    return err;
 }
 
 pollen_err pln_statedir_load_key(const char *dir, bool create, pollen_seed *ret) {
@@ -184,9 +204,15 @@ static pln_wall moment_of(const pln_member_cert *cert, pln_wall now) {
     return at < cert->issuer.not_before ? cert->issuer.not_before : at;
 }
 
+/* A file that is too long for a certificate is none. */
+static pollen_err read_cert(const char *dir, const char *name, pln_bytes *ret) {
+    const pollen_err err = read_named(dir, name, PLN_MODE_PUBLIC, ret);
+    return err == POLLEN_ELIMIT ? POLLEN_ECERT : err;
+}
+
 static pollen_err load_trust(const char *dir, pln_trust *ret) {
     pln_bytes bytes = {0};
-    pollen_err err = read_named(dir, TRUST_NAME, PLN_MODE_PUBLIC, &bytes);
+    pollen_err err = read_cert(dir, TRUST_NAME, &bytes);
     if (err == POLLEN_OK) {
         pln_trust trust = {0};
         err = pln_trust_decode(bytes.data, bytes.size, &trust);
@@ -207,7 +233,7 @@ static pollen_err load_trust(const char *dir, pln_trust *ret) {
 
 static pollen_err load_member_cert(const char *dir, pln_credentials *creds, pln_wall now) {
     pln_bytes bytes = {0};
-    pollen_err err = read_named(dir, MEMBER_NAME, PLN_MODE_PUBLIC, &bytes);
+    pollen_err err = read_cert(dir, MEMBER_NAME, &bytes);
     if (err != POLLEN_OK) {
         return err;
     }
@@ -226,7 +252,7 @@ static pollen_err load_delegation(const char *dir, const pollen_seed *admin_seed
                                   const pln_trust *trust, pln_wall now, pln_signer *ret) {
     pln_bytes bytes = {0};
     pln_admin_cert cert = {0};
-    pollen_err err = read_named(dir, DELEGATION_NAME, PLN_MODE_PUBLIC, &bytes);
+    pollen_err err = read_cert(dir, DELEGATION_NAME, &bytes);
     if (err == POLLEN_OK) {
         err = pln_admin_cert_decode(bytes.data, bytes.size, &cert);
         if (err == POLLEN_OK) {
@@ -270,18 +296,17 @@ static pollen_err load_signer(const char *dir, pln_credentials *creds, pln_wall 
 
 static pollen_err load_membership(const char *dir, pln_credentials *creds, pln_wall now) {
     pollen_err err = load_trust(dir, &creds->trust);
-    const bool has_trust = err == POLLEN_OK;
-    if (err == POLLEN_OK || err == POLLEN_ENOENT) {
+    if (err == POLLEN_ENOENT && exists(dir, MEMBER_NAME)) {
+        return broken(dir, TRUST_NAME, POLLEN_ECERT,
+                      "missing, though there is a membership certificate");
+    }
+    if (err == POLLEN_OK) {
         err = load_member_cert(dir, creds, now);
     }
     if (err == POLLEN_ENOENT) {
         pln_last_error_clear();
         pln_trust_fini(&creds->trust);
         return POLLEN_OK;
-    }
-    if (err != POLLEN_OK && !has_trust) {
-        return broken(dir, TRUST_NAME, POLLEN_ECERT,
-                      "missing, though there is a membership certificate");
     }
     if (err != POLLEN_OK) {
         return err;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/ed25519ctx.h"
 #include "base/mem.h"
 #include "run/last_error.h"
 #include "run/random.h"
@@ -81,6 +82,7 @@ static pollen_err read_whole(int fd, const char *path, size_t size, pln_bytes *r
         }
         if (part < 0) {
             const pollen_err err = fail("read", path, errno);
+            pln_secret_wipe(data, got);
             pln_free(data);
             return err;
         }
@@ -109,6 +111,7 @@ static pollen_err read_open(int fd, const char *path, mode_t max_mode, size_t ma
     }
     err = read_whole(fd, path, (size_t)st.st_size, ret);
     if (err == POLLEN_OK && ret->size > (size_t)st.st_size) {
+        pln_secret_wipe(ret->data, ret->size);
         pln_bytes_fini(ret);
         pln_last_error_set("%s: grows while it is read", path);
         err = POLLEN_EIO;
@@ -238,38 +241,43 @@ static pollen_err check_dir(const char *path, mode_t mode) {
     return POLLEN_OK;
 }
 
+/* The name of a new directory has to last as well, or the files in it are lost with it; but one may
+ * be allowed to make a directory in a place that one may not open to sync it. */
+static pollen_err make_dir(const char *path, mode_t mode) {
+    if (mkdir(path, mode) != 0) {
+        return errno == EEXIST ? POLLEN_EEXIST : fail("create", path, errno);
+    }
+    (void)sync_parent(path);
+    return POLLEN_OK;
+}
+
 static pollen_err make_parents(char *path, mode_t mode) {
     for (char *at = path + 1; *at != '\0'; at++) {
         if (*at != '/') {
             continue;
         }
         *at = '\0';
-        const bool made = mkdir(path, mode) == 0 || errno == EEXIST;
-        const int error = errno;
+        const pollen_err err = make_dir(path, mode);
         *at = '/';
-        if (!made) {
-            return fail("create", path, error);
+        if (err != POLLEN_OK && err != POLLEN_EEXIST) {
+            return err;
         }
     }
     return POLLEN_OK;
 }
 
 pollen_err pln_dir_ensure(const char *path, mode_t mode) {
-    if (mkdir(path, mode) == 0) {
-        return POLLEN_OK;
-    }
-    if (errno == ENOENT) {
+    pollen_err err = make_dir(path, mode);
+    if (err == POLLEN_ENOENT) {
         char copy[PATH_MAX];
         if ((size_t)snprintf(copy, sizeof(copy), "%s", path) >= sizeof(copy)) {
             return fail("create", path, ENAMETOOLONG);
         }
-        const pollen_err err = make_parents(copy, mode);
-        if (err != POLLEN_OK) {
-            return err;
-        }
-        if (mkdir(path, mode) == 0) {
-            return POLLEN_OK;
+        pln_last_error_clear();
+        err = make_parents(copy, mode);
+        if (err == POLLEN_OK) {
+            err = make_dir(path, mode);
         }
     }
-    return errno == EEXIST ? check_dir(path, mode) : fail("create", path, errno);
+    return err == POLLEN_EEXIST ? check_dir(path, mode) : err;
 }

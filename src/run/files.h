@@ -27,7 +27,9 @@
 POLLEN_MUST_USE pollen_err pln_file_read(const char *path, mode_t max_mode, size_t max_size,
                                          pln_bytes *ret);
 
-/* Errors: POLLEN_ENOSPC, POLLEN_EPERM, POLLEN_EIO, POLLEN_ESYS; the old content stands then */
+/* What is written takes the place of a link and leaves alone what that points to.
+ * Errors: POLLEN_ENOENT (no such directory), POLLEN_ENOSPC, POLLEN_EPERM, POLLEN_EIO; the old
+ * content stands then */
 POLLEN_MUST_USE pollen_err pln_file_write(const char *path, mode_t mode, const void *bytes,
                                           size_t size);
 

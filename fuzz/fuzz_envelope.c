@@ -59,10 +59,9 @@ static bool wrap_state(pollen_envelope_kind kind, fuzz_recode recode, const uint
 
 static bool recode_body(pollen_envelope_kind kind, const uint8_t *body, size_t size,
                         pln_bytes *ret) {
-    if (kind == PLN_ENVELOPE_DIGEST) {
-        return recode_digest(body, size, ret);
-    }
     switch (kind) {
+    case POLLEN_ENVELOPE_DIGEST:
+        return recode_digest(body, size, ret);
     case POLLEN_ENVELOPE_NONE:
     case POLLEN_ENVELOPE_PAYLOAD:
         return wrap(kind, body, size, ret);

@@ -48,4 +48,7 @@ bool pln_addr_is_sendable(const pollen_addr *addr);
 POLLEN_MUST_USE pollen_err pln_addr_parse_lenient(const char *text, uint16_t default_port,
                                                   pollen_addr *ret_addr);
 
+/* The IP alone, as Go prints it, into text[POLLEN_ADDR_TEXT_BYTES]; returns text. */
+char *pln_addr_format_ip(const pollen_addr *addr, char *text);
+
 #endif

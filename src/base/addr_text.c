@@ -265,6 +265,16 @@ static char *format_ipv6(const pollen_addr *addr, char *text) {
     return text;
 }
 
+char *pln_addr_format_ip(const pollen_addr *addr, char *text) {
+    if (pollen_addr_is_ipv4(addr)) {
+        const uint8_t *ip = addr->ip + 12;
+        (void)snprintf(text, POLLEN_ADDR_TEXT_BYTES, "%u.%u.%u.%u", ip[0], ip[1], ip[2], ip[3]);
+    } else {
+        *format_ipv6(addr, text) = '\0';
+    }
+    return text;
+}
+
 char *pollen_addr_format(const pollen_addr *addr, char *text) {
     if (pollen_addr_is_ipv4(addr)) {
         const uint8_t *ip = addr->ip + 12;

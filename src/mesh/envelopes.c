@@ -91,6 +91,7 @@ static void dispatch(pln_mesh *mesh, pln_session *session, const envelope_view *
     case POLLEN_ENVELOPE_OBSERVED_ADDRESS:
     case POLLEN_ENVELOPE_EVENTS:
     case POLLEN_ENVELOPE_PAYLOAD:
+    case POLLEN_ENVELOPE_DIGEST:
         deliver(mesh, session, view, holder);
         break;
     }

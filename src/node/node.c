@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "node/gossip.h"
 #include "node/observed.h"
 #include "peer/store.h"
 #include "wire/envelope.h"
@@ -15,6 +16,10 @@ struct pln_node {
     pollen_peer_store *store;
     pollen_key self;
     bool keep_peers;
+    bool gossips;
+    pln_gossip gossip;                                    /* Zero unless gossips. */
+    bool (*is_revoked)(void *ctx, const pollen_key *key); /* The owner's own judgement. */
+    void *is_revoked_ctx;
     pln_rng rng;
     const pln_log *log;
     pln_observed_list observed;
@@ -43,6 +48,26 @@ static pollen_err create_store(pln_node *node, const pln_node_config *config) {
     return err;
 }
 
+/* What gossip told, or what the owner says. */
+static bool is_revoked(void *ctx, const pollen_key *key) {
+    const pln_node *node = ctx;
+    return (node->gossip.state != NULL && pln_state_is_revoked(node->gossip.state, key)) ||
+           (node->is_revoked != NULL && node->is_revoked(node->is_revoked_ctx, key));
+}
+
+static pollen_err create_mesh(pln_node *node, const pln_node_config *config, pln_now now) {
+    pln_mesh_config mesh = config->mesh;
+    node->is_revoked = mesh.is_revoked;
+    node->is_revoked_ctx = mesh.is_revoked_ctx;
+    mesh.is_revoked = is_revoked;
+    mesh.is_revoked_ctx = node;
+    const pollen_err err = pln_mesh_create(&mesh, now, &node->mesh);
+    node->gossips = config->gossip;
+    return err == POLLEN_OK && config->gossip
+               ? pln_gossip_init(&node->gossip, node->mesh, &node->rng, node->log)
+               : err;
+}
+
 pollen_err pln_node_create(const pln_node_config *config, pln_now now, pln_node **ret) {
     pln_node *node = pln_calloc(1, sizeof *node);
     if (node == NULL) {
@@ -55,7 +80,7 @@ pollen_err pln_node_create(const pln_node_config *config, pln_now now, pln_node 
     node->now = now;
     pollen_err err = create_store(node, config);
     if (err == POLLEN_OK) {
-        err = pln_mesh_create(&config->mesh, now, &node->mesh);
+        err = create_mesh(node, config, now);
     }
     if (err != POLLEN_OK) {
         pln_node_destroy(node);
@@ -70,6 +95,7 @@ void pln_node_destroy(pln_node *node) {
         return;
     }
     pln_mesh_destroy(node->mesh);
+    pln_gossip_fini(&node->gossip);
     pollen_peer_store_destroy(node->store);
     pln_free(node);
 }
@@ -147,6 +173,57 @@ static void tick(pln_node *node) {
     run_store(node);
 }
 
+/* ---- What gossip tells ------------------------------------------------------------------------- */
+
+static void discover(pln_node *node, const pollen_key *member) {
+    pollen_addr addrs[POLLEN_PEER_ADDRS_MAX];
+    const size_t count = pln_state_addrs(node->gossip.state, member, addrs, POLLEN_PEER_ADDRS_MAX);
+    if (count > 0) {
+        step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_DISCOVER,
+                                        .peer = *member,
+                                        .addrs = addrs,
+                                        .addr_count = count});
+    }
+}
+
+/* A revoked peer is not dialled again, not even one that the configuration names. */
+static void handle_revoked(pln_node *node, const pollen_key *subject) {
+    pln_mesh_handle_revoked(node->mesh, subject, node->now);
+    step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_FORGET, .peer = *subject});
+}
+
+static void hear(pln_node *node) {
+    pln_state_event event;
+    bool news = false;
+    while (pln_state_poll_event(node->gossip.state, &event)) {
+        news = true;
+        switch (event.kind) {
+        case PLN_STATE_MEMBER_CHANGED:
+            discover(node, &event.key);
+            break;
+        case PLN_STATE_MEMBER_GONE:
+            step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_FORGET, .peer = event.key});
+            break;
+        case PLN_STATE_REVOKED:
+            handle_revoked(node, &event.key);
+            break;
+        case PLN_STATE_SERVICE_CHANGED:
+            break;
+        }
+    }
+    if (news) {
+        pln_gossip_hurry(&node->gossip, node->now);
+    }
+}
+
+/* After anything that gossip may have learnt from, or has to tell. */
+static void run_gossip(pln_node *node) {
+    if (node->gossips) {
+        hear(node);
+        pln_gossip_broadcast(&node->gossip, node->now);
+    }
+}
+
 /* ---- What the mesh reports --------------------------------------------------------------------- */
 
 /* The reference waits for this once per connection to learn its own external port. */
@@ -173,6 +250,9 @@ static void handle_connected(pln_node *node, const pln_mesh_event *event) {
                                     .inbound = event->inbound,
                                     .generation = event->generation});
     tell_observed(node, &event->peer, &event->addr);
+    if (node->gossips) {
+        pln_gossip_connected(&node->gossip, &event->peer, &event->addr, node->now);
+    }
 }
 
 static void handle_disconnected(pln_node *node, const pln_mesh_event *event) {
@@ -185,6 +265,9 @@ static void handle_disconnected(pln_node *node, const pln_mesh_event *event) {
         step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_FORGET, .peer = event->peer});
     }
     pln_observed_remove(&node->observed, &event->peer);
+    if (node->gossips) {
+        pln_gossip_disconnected(&node->gossip, &event->peer);
+    }
 }
 
 static void handle_path(pln_node *node, const pln_mesh_event *event) {
@@ -222,8 +305,21 @@ static void handle_observed(pln_node *node, const pln_mesh_event *event) {
     }
 }
 
+static bool handle_packet(pln_node *node, const pln_mesh_event *event) {
+    if (event->envelope == POLLEN_ENVELOPE_OBSERVED_ADDRESS) {
+        handle_observed(node, event);
+        return true;
+    }
+    return node->gossips && pln_gossip_handle_packet(&node->gossip, &event->peer, event->envelope,
+                                                     event->body->data + event->body->begin,
+                                                     pln_chunk_size(event->body), node->now);
+}
+
 /* Who refused our old certificate may take the new one. */
 static void handle_credentials(pln_node *node) {
+    if (node->gossips) {
+        pln_gossip_credentials_changed(&node->gossip);
+    }
     pollen_peer peer;
     for (size_t i = 0; pollen_peer_store_at(node->store, i, &peer) == POLLEN_OK; i++) {
         if (peer.refusals > 0) {
@@ -251,10 +347,9 @@ static bool consume(pln_node *node, pln_mesh_event *event) {
         handle_dialled(node, event);
         return true;
     case PLN_MESH_PACKET:
-        if (event->envelope != POLLEN_ENVELOPE_OBSERVED_ADDRESS) {
+        if (!handle_packet(node, event)) {
             return false;
         }
-        handle_observed(node, event);
         pln_chunk_destroy(event->body);
         return true;
     case PLN_MESH_STREAM_ACCEPTED:
@@ -287,6 +382,10 @@ void pln_node_handle_datagram(pln_node *node, const pln_datagram *datagram, pln_
 void pln_node_handle_timeout(pln_node *node, pln_now now) {
     set_now(node, now);
     pln_mesh_handle_timeout(node->mesh, now);
+    if (node->gossips) {
+        pln_gossip_handle_timeout(&node->gossip, now);
+        run_gossip(node);
+    }
     tick(node);
 }
 
@@ -302,6 +401,7 @@ pln_ts pln_node_next_expiry(const pln_node *node) {
 bool pln_node_poll_event(pln_node *node, pln_mesh_event *ret) {
     while (pln_mesh_poll_event(node->mesh, ret)) {
         const bool consumed = consume(node, ret);
+        run_gossip(node);
         run_store(node);
         if (!consumed) {
             return true;
@@ -324,6 +424,28 @@ pollen_err pln_node_add_bootstrap(pln_node *node, const pollen_key *peer, const 
                                                        .addrs = addrs,
                                                        .addr_count = addr_count,
                                                        .permanent = true});
+}
+
+pollen_err pln_node_advertise(pln_node *node, const pollen_addr *addrs, size_t count, uint16_t port,
+                              pln_now now) {
+    if (!node->gossips) {
+        return POLLEN_OK;
+    }
+    set_now(node, now);
+    char texts[PLN_STATE_OWN_IPS_MAX][POLLEN_ADDR_TEXT_BYTES];
+    const char *ips[PLN_STATE_OWN_IPS_MAX];
+    size_t used = 0;
+    for (size_t i = 0; i < count && used < PLN_STATE_OWN_IPS_MAX; i++) {
+        ips[used] = pln_addr_format_ip(&addrs[i], texts[used]);
+        used++;
+    }
+    const pollen_err err = pln_state_set_network(node->gossip.state, ips, used, port);
+    run_gossip(node);
+    return err;
+}
+
+const pln_state *pln_node_state(const pln_node *node) {
+    return node->gossip.state;
 }
 
 size_t pln_node_peer_count(const pln_node *node) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The node: the driver above the mesh.  It keeps the bootstrap peers connected by the peer state machine,
- * tells peers the address it sees them at and learns its own from theirs, and passes everything else
- * through.  It does no I/O; the calling order is that of mesh/mesh.h, with this object in its place.
+ * and by gossip the other members as well; it tells peers the address it sees them at and learns its own
+ * from theirs, and passes everything else through.  It does no I/O; the calling order is that of mesh/mesh.h, with this object in its place.
  *
  * Commands that are the mesh's alone go to pln_node_mesh() directly; ops with the top bit set are the
  * node's own.
@@ -15,6 +15,7 @@
 #include <pollen/peer.h>
 
 #include "mesh/mesh.h"
+#include "state/state.h"
 
 typedef struct pln_node pln_node;
 
@@ -23,6 +24,7 @@ typedef struct pln_node pln_node;
 typedef struct pln_node_config {
     pln_mesh_config mesh;
     bool keep_peers; /* Dial known peers by itself; off, it is the mesh alone. */
+    bool gossip;     /* Take part in what members tell each other, and dial those it learns of. */
     bool no_jitter;  /* Exact delays, for tests. */
 } pln_node_config;
 
@@ -57,5 +59,13 @@ typedef struct pln_observed {
 } pln_observed;
 POLLEN_MUST_USE pollen_err pln_node_observed_at(const pln_node *node, size_t index,
                                                 pln_observed *ret);
+
+/* What we tell other members of where we are; the port is the mesh's own.  Nothing without gossip.
+ * Errors: POLLEN_ENOMEM */
+POLLEN_MUST_USE pollen_err pln_node_advertise(pln_node *node, const pollen_addr *addrs,
+                                              size_t count, uint16_t port, pln_now now);
+
+/* What is known of the members; NULL without gossip. */
+const pln_state *pln_node_state(const pln_node *node);
 
 #endif

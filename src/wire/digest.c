@@ -166,5 +166,5 @@ pollen_err pln_digest_encode(const pln_digest *digest, pln_bytes *ret) {
         pln_proto_put_message(&out, 6, &item);
     }
     pln_proto_put_bool(&out, 7, digest->more);
-    return pln_body_finish(PLN_ENVELOPE_DIGEST, &out, ret);
+    return pln_body_finish(POLLEN_ENVELOPE_DIGEST, &out, ret);
 }

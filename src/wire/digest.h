@@ -12,9 +12,6 @@
 
 #include "wire/envelope.h"
 
-/* Kept out of pollen_envelope_kind: no application sends or receives one. */
-#define PLN_ENVELOPE_DIGEST ((pollen_envelope_kind)102)
-
 typedef struct pln_digest_span {
     bool has_to; /* False only in the last one: up to the last key. */
     pollen_key to;

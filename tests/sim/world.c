@@ -38,6 +38,7 @@ struct sim_world {
     pln_op next_op;
     uint64_t hash, lines;
     bool verbose;
+    bool gossip;
     uint8_t *buf; /* PLN_TRANSMIT_BYTES */
 };
 
@@ -99,6 +100,10 @@ void sim_world_set_link(sim_world *world, const sim_link *link) {
     sim_net_set_link(world->net, link);
 }
 
+void sim_world_gossip(sim_world *world) {
+    world->gossip = true;
+}
+
 uint64_t sim_world_seed(const sim_world *world) {
     return world->seed;
 }
@@ -143,8 +148,12 @@ static void start(sim_world *world, sim_host *host) {
                  .tls_identity_ttl_seconds = 10 * MEMBER_TTL,
                  .membership_ttl_seconds = MEMBER_TTL,
                  .serve_invites = host->creds.has_signer},
+        .keep_peers = world->gossip,
+        .gossip = world->gossip,
     };
-    const pollen_err err = pln_node_create(&config, now_of(world), &host->node);
+    pollen_err err = pln_node_create(&config, now_of(world), &host->node);
+    PLN_ASSERT(err == POLLEN_OK);
+    err = pln_node_advertise(host->node, &host->addr, 1, host->addr.port, now_of(world));
     PLN_ASSERT(err == POLLEN_OK);
 }
 

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/gossip.h"
+
+#include "base/assert.h"
+#include "base/key.h"
+#include "base/mem.h"
+
+/* As the reference: ten seconds, a tenth more or less, drawn anew each time (flows.md 5.2 of the protocol
+ * notes), so that nodes started together do not speak together for ever. */
+#define ROUND_LEAST PLN_S(9)
+#define ROUND_SPREAD PLN_S(2)
+
+/* A hurried round: late enough that news which comes together is told together. */
+#define HURRY_LEAST PLN_MS(50)
+#define HURRY_SPREAD PLN_MS(200)
+
+struct pln_gossip_partner {
+    pln_gossip_partner *next;
+    pln_gossip_peer peer;
+    pln_timer round;
+};
+
+/* ---- Life -------------------------------------------------------------------------------------- */
+
+pollen_err pln_gossip_init(pln_gossip *gossip, pln_mesh *mesh, const pln_rng *rng,
+                           const pln_log *log) {
+    const pln_credentials *creds = pln_mesh_credentials(mesh);
+    const pln_state_config config = {.local = creds->key,
+                                     .rng = *rng,
+                                     .trust = creds->enrolled ? &creds->trust : NULL,
+                                     .log = log};
+    *gossip = (pln_gossip){.mesh = mesh, .rng = *rng};
+    pln_heap_init(&gossip->rounds);
+    const pollen_err err = pln_state_create(&config, &gossip->state);
+    if (err == POLLEN_OK) {
+        pln_gossip_credentials_changed(gossip);
+    }
+    return err;
+}
+
+void pln_gossip_fini(pln_gossip *gossip) {
+    while (gossip->partners != NULL) {
+        pln_gossip_partner *partner = gossip->partners;
+        gossip->partners = partner->next;
+        pln_heap_cancel(&gossip->rounds, &partner->round);
+        pln_free(partner);
+    }
+    pln_heap_fini(&gossip->rounds);
+    pln_state_destroy(gossip->state);
+    gossip->state = NULL;
+}
+
+/* A lack of memory keeps the old trust, under which nothing of a new cluster is believed. */
+void pln_gossip_credentials_changed(pln_gossip *gossip) {
+    const pln_credentials *creds = pln_mesh_credentials(gossip->mesh);
+    if (creds->enrolled && pln_state_set_trust(gossip->state, &creds->trust) == POLLEN_OK) {
+        const pollen_err told =
+            pln_state_set_cert_expiry(gossip->state, creds->member_cert.not_after);
+        (void)told; /* Others only show it. */
+    }
+}
+
+/* ---- Sending ----------------------------------------------------------------------------------- */
+
+static void send_bytes(pln_gossip *gossip, const pollen_key *peer, const pln_bytes *envelope,
+                       pln_now now) {
+    pln_chunk *chunk = pln_chunk_create(envelope->size);
+    if (chunk == NULL) {
+        return;
+    }
+    memcpy(chunk->data, envelope->data, envelope->size);
+    chunk->end = envelope->size;
+    if (pln_mesh_send(gossip->mesh, peer, chunk, now) != POLLEN_OK) {
+        pln_chunk_destroy(chunk); /* As if the network had lost it: a later round repairs that. */
+    }
+}
+
+static void send_list(pln_gossip *gossip, const pollen_key *peer, pln_envelopes *list,
+                      pln_now now) {
+    for (size_t i = 0; i < list->count; i++) {
+        send_bytes(gossip, peer, &list->items[i], now);
+    }
+    pln_envelopes_fini(list);
+}
+
+void pln_gossip_broadcast(pln_gossip *gossip, pln_now now) {
+    pln_bytes envelope = {0};
+    while (pln_state_poll_broadcast(gossip->state, &envelope)) {
+        for (pln_gossip_partner *at = gossip->partners; at != NULL; at = at->next) {
+            send_bytes(gossip, &at->peer.key, &envelope, now);
+        }
+        pln_bytes_fini(&envelope);
+    }
+}
+
+/* ---- Partners ---------------------------------------------------------------------------------- */
+
+static pln_gossip_partner **find(pln_gossip *gossip, const pollen_key *peer) {
+    pln_gossip_partner **at = &gossip->partners;
+    while (*at != NULL && !pln_key_equal(&(*at)->peer.key, peer)) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static bool plan_round(pln_gossip *gossip, pln_gossip_partner *partner, pln_now now) {
+    const pln_dur wait = ROUND_LEAST + pln_rng_below(&gossip->rng, ROUND_SPREAD);
+    return pln_heap_set(&gossip->rounds, &partner->round, pln_ts_add(now.mono, wait));
+}
+
+static pln_gossip_partner *add_partner(pln_gossip *gossip, const pln_session_info *info,
+                                       pln_now now) {
+    pln_gossip_partner *partner = pln_calloc(1, sizeof(*partner));
+    if (partner == NULL) {
+        return NULL;
+    }
+    pln_timer_init(&partner->round);
+    pln_gossip_peer_init(&partner->peer, &info->peer, info->speaks_2, info->envelope_max, now.mono);
+    if (!plan_round(gossip, partner, now)) {
+        pln_free(partner);
+        return NULL;
+    }
+    partner->next = gossip->partners;
+    gossip->partners = partner;
+    return partner;
+}
+
+void pln_gossip_connected(pln_gossip *gossip, const pollen_key *peer, const pollen_addr *addr,
+                          pln_now now) {
+    pln_session_info info;
+    if (pln_mesh_session_info(gossip->mesh, peer, &info) != POLLEN_OK) {
+        return; /* Ended again already. */
+    }
+    /* Without room or memory the session works all the same, it is only not told of. */
+    if (pln_state_vouch(gossip->state, peer, now.mono) == POLLEN_OK) {
+        pln_state_set_last_addr(gossip->state, peer, addr);
+        const pollen_err told = pln_state_set_reachable(gossip->state, peer, true);
+        (void)told;
+    }
+    pln_gossip_partner *partner = *find(gossip, peer);
+    if (partner == NULL) {
+        partner = add_partner(gossip, &info, now);
+    } else {
+        pln_gossip_peer_init(&partner->peer, peer, info.speaks_2, info.envelope_max, now.mono);
+    }
+    if (partner != NULL) {
+        pln_envelopes list = {0};
+        pln_state_greet(gossip->state, &partner->peer, now.mono, &list);
+        send_list(gossip, peer, &list, now);
+    }
+}
+
+void pln_gossip_disconnected(pln_gossip *gossip, const pollen_key *peer) {
+    pln_gossip_partner **at = find(gossip, peer);
+    if (*at != NULL) {
+        pln_gossip_partner *partner = *at;
+        *at = partner->next;
+        pln_heap_cancel(&gossip->rounds, &partner->round);
+        pln_free(partner);
+    }
+    const pollen_err told = pln_state_set_reachable(gossip->state, peer, false);
+    (void)told;
+}
+
+/* ---- What comes in ----------------------------------------------------------------------------- */
+
+static bool is_gossip(pollen_envelope_kind kind) {
+    return kind == POLLEN_ENVELOPE_CLOCK || kind == POLLEN_ENVELOPE_EVENTS ||
+           kind == POLLEN_ENVELOPE_DIGEST;
+}
+
+bool pln_gossip_handle_packet(pln_gossip *gossip, const pollen_key *peer, pollen_envelope_kind kind,
+                              const uint8_t *body, size_t size, pln_now now) {
+    if (!is_gossip(kind)) {
+        return false;
+    }
+    pln_gossip_partner *partner = *find(gossip, peer);
+    if (partner == NULL) {
+        return true; /* No memory for it when it connected. */
+    }
+    pln_envelopes list = {0};
+    pollen_err err;
+    if (kind == POLLEN_ENVELOPE_EVENTS) {
+        err = pln_state_handle_events(gossip->state, &partner->peer, body, size, now.mono);
+    } else if (kind == POLLEN_ENVELOPE_CLOCK) {
+        err = pln_state_handle_clock(gossip->state, &partner->peer, body, size, now.mono, &list);
+    } else {
+        err = pln_state_handle_digest(gossip->state, &partner->peer, body, size, now.mono, &list);
+    }
+    (void)err; /* What was not taken is asked for again, and what is malformed is nobody's. */
+    send_list(gossip, peer, &list, now);
+    return true;
+}
+
+/* ---- Rounds ------------------------------------------------------------------------------------ */
+
+/* The reference answers a clock with all that it holds above it, so that its rounds stay as they are. */
+void pln_gossip_hurry(pln_gossip *gossip, pln_now now) {
+    for (pln_gossip_partner *at = gossip->partners; at != NULL; at = at->next) {
+        const pln_dur wait = HURRY_LEAST + pln_rng_below(&gossip->rng, HURRY_SPREAD);
+        const pln_ts soon = pln_ts_add(now.mono, wait);
+        if (at->peer.speaks_2 && soon < at->round.at) {
+            const bool planned = pln_heap_set(&gossip->rounds, &at->round, soon);
+            PLN_ASSERT(planned); /* It has its place in the heap. */
+        }
+    }
+}
+
+pln_ts pln_gossip_next_expiry(const pln_gossip *gossip) {
+    return pln_heap_next(&gossip->rounds);
+}
+
+void pln_gossip_handle_timeout(pln_gossip *gossip, pln_now now) {
+    pln_timer *timer;
+    while ((timer = pln_heap_pop(&gossip->rounds, now.mono)) != NULL) {
+        pln_gossip_partner *partner = PLN_TIMER_OWNER(timer, pln_gossip_partner, round);
+        const bool planned = plan_round(gossip, partner, now);
+        PLN_ASSERT(planned); /* Its place in the heap has just become free. */
+        pln_session_info info;
+        if (pln_mesh_session_info(gossip->mesh, &partner->peer.key, &info) == POLLEN_OK) {
+            partner->peer.envelope_max = info.envelope_max;
+        }
+        pln_envelopes list = {0};
+        pln_state_round(gossip->state, &partner->peer, now.mono, &list);
+        send_list(gossip, &partner->peer.key, &list, now);
+    }
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Gossip: what the members tell each other, carried between the state and the sessions.  One partner for
+ * each session; every partner is given a round each ten seconds or so, not all at once.
+ */
+#ifndef PLN_NODE_GOSSIP_H
+#define PLN_NODE_GOSSIP_H
+
+#include "base/heap.h"
+#include "mesh/mesh.h"
+#include "state/state.h"
+
+typedef struct pln_gossip_partner pln_gossip_partner;
+
+typedef struct pln_gossip {
+    pln_mesh *mesh; /* Borrowed. */
+    pln_state *state;
+    pln_rng rng;
+    pln_gossip_partner *partners;
+    pln_heap rounds;
+} pln_gossip;
+
+/* Owner: mesh and log are borrowed.  Errors: POLLEN_ENOMEM */
+POLLEN_MUST_USE pollen_err pln_gossip_init(pln_gossip *gossip, pln_mesh *mesh, const pln_rng *rng,
+                                           const pln_log *log);
+void pln_gossip_fini(pln_gossip *gossip); /* Accepts a zeroed one. */
+
+/* The credentials of the mesh are other ones. */
+void pln_gossip_credentials_changed(pln_gossip *gossip);
+
+void pln_gossip_connected(pln_gossip *gossip, const pollen_key *peer, const pollen_addr *addr,
+                          pln_now now);
+void pln_gossip_disconnected(pln_gossip *gossip, const pollen_key *peer);
+
+/* True when the kind is one of gossip's; then it has been dealt with. */
+bool pln_gossip_handle_packet(pln_gossip *gossip, const pollen_key *peer, pollen_envelope_kind kind,
+                              const uint8_t *body, size_t size, pln_now now);
+
+/* Something new was learnt: partners that take little are given their next round soon, so that news
+ * travels in fractions of a second and not in rounds of ten. */
+void pln_gossip_hurry(pln_gossip *gossip, pln_now now);
+
+pln_ts pln_gossip_next_expiry(const pln_gossip *gossip);
+void pln_gossip_handle_timeout(pln_gossip *gossip, pln_now now);
+
+/* Sends to everybody what changed here. */
+void pln_gossip_broadcast(pln_gossip *gossip, pln_now now);
+
+#endif

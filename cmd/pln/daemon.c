@@ -55,6 +55,7 @@ static pollen_err create_mesh(pln_daemon *daemon, const pollen_credentials *cred
     mesh.credentials = credentials;
     mesh.port = port;
     mesh.state_dir = daemon->dir;
+    mesh.gossip = true;
     if (config->tls_identity_ttl > 0) {
         mesh.tls_identity_ttl_seconds = config->tls_identity_ttl;
     }

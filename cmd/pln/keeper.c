@@ -17,6 +17,7 @@
 #include "run/statedir.h"
 
 #define TICK_MS 1000
+#define ADVERTISE_SECONDS 60
 #define RESOLVE_INTERVAL PLN_S(60)
 #define RESOLVE_RETRY PLN_S(5) /* After a name that gave nothing. */
 #define RENEWAL_TIMEOUT_MS 3000
@@ -28,6 +29,7 @@ typedef struct keeper {
     pln_daemon *daemon;
     pln_config config;
     pln_ts resolve_at; /* PLN_TS_NEVER: no names. */
+    pln_ts advertise_at;
     pln_wall renew_at; /* Not before. */
     pollen_cert_info saved;
     bool has_saved; /* The first one seen came from the disk. */
@@ -206,6 +208,29 @@ static void look_after_cert(keeper *k) {
     pollen_credentials_destroy(credentials);
 }
 
+/* ---- Where we are -------------------------------------------------------------------------------
+ * */
+
+/* Interfaces come and go.  The same addresses again are no news to anybody. */
+static void advertise(keeper *k) {
+    const pln_ts now = pln_clock_mono();
+    if (!pln_ts_reached(k->advertise_at, now)) {
+        return;
+    }
+    k->advertise_at = pln_ts_add(now, PLN_S(ADVERTISE_SECONDS));
+    pollen_mesh *mesh = pln_daemon_enter(k->daemon);
+    if (mesh != NULL) {
+        pollen_addr addrs[PLN_DAEMON_ADDRS_MAX];
+        const size_t count = pln_daemon_addrs(k->daemon, mesh, addrs, PLN_DAEMON_ADDRS_MAX);
+        const pollen_err err = pollen_mesh_advertise(mesh, addrs, count);
+        if (err != POLLEN_OK && err != POLLEN_ECLOSED) {
+            pln_logfile_printf(&k->daemon->log, PLN_LOG_WARN, "advertising our addresses: %s",
+                               pollen_strerror(err));
+        }
+    }
+    pln_daemon_leave(k->daemon);
+}
+
 /* ---- The thread ---------------------------------------------------------------------------------
  * */
 
@@ -228,11 +253,13 @@ void *pln_keeper_run(void *arg) {
     bool reload = true;
     while (!atomic_load(&k.daemon->stopping)) {
         if (reload) {
+            k.advertise_at = 0; /* The mesh may be another one now. */
             reload_config(&k);
         }
         if (reload || pln_ts_reached(k.resolve_at, pln_clock_mono())) {
             keep_peers(&k);
         }
+        advertise(&k);
         look_after_cert(&k);
         reload = wait_tick(k.daemon);
     }

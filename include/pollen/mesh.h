@@ -53,6 +53,9 @@ typedef struct pollen_mesh_config {
      * an invite may be redeemed once more after a restart. */
     const char *state_dir;
     pollen_congestion congestion;
+    /* Take part in what members tell each other, and keep sessions with all members that can be reached;
+     * pollen_mesh_advertise() says where they reach us.  Off, only what is asked for is connected. */
+    bool gossip;
     bool external_loop;
     /* A line of log text, level 0 (error) to 3 (debug); called from the loop thread.  NULL: silent. */
     void (*log)(void *context, int level, const char *line);
@@ -158,6 +161,15 @@ POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_session_info(pollen_mesh *mesh
  */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_keep_peer(pollen_mesh *mesh, const pollen_key *peer,
                                                             const pollen_addr *addrs, size_t addr_count);
+
+/*
+ * Tells other members the IP addresses at which they may reach this node, the best first, with the port of
+ * this mesh; a second call replaces them.  Without gossip it does nothing.
+ *
+ * Errors: POLLEN_EINVAL, POLLEN_ENOMEM, POLLEN_ECLOSED
+ */
+POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_advertise(pollen_mesh *mesh, const pollen_addr *addrs,
+                                                            size_t addr_count);
 
 /* Snapshots of the kept peers, and of those with a session, in the order of their keys.  Returns how many
  * there are; up to cap are filled. */

@@ -74,6 +74,7 @@ static pollen_err create_node(pollen_mesh *mesh, const pollen_mesh_config *confi
                 .serve_invites = true,
             },
         .keep_peers = true,
+        .gossip = config->gossip,
     };
     mesh->now = pln_clock_now();
     return pln_node_create(&node, mesh->now, &mesh->node);

@@ -227,6 +227,20 @@ pollen_err pollen_mesh_keep_peer(pollen_mesh *mesh, const pollen_key *peer,
     return err;
 }
 
+static pollen_err advertise(pollen_mesh *mesh, void *arg) {
+    const keep_arg *own = arg;
+    return pln_node_advertise(mesh->node, own->addrs, own->addr_count, mesh->port, mesh->now);
+}
+
+pollen_err pollen_mesh_advertise(pollen_mesh *mesh, const pollen_addr *addrs, size_t addr_count) {
+    pln_last_error_clear();
+    if (mesh == NULL || (addrs == NULL && addr_count > 0)) {
+        return POLLEN_EINVAL;
+    }
+    keep_arg own = {.addrs = addrs, .addr_count = addr_count};
+    return pln_request(mesh, advertise, &own);
+}
+
 typedef struct list_query {
     void *items;
     size_t cap, count;

@@ -277,9 +277,9 @@ static void a_revocation_in_an_event_is_limited(void **state) {
 
 static void an_author_that_is_no_key_is_nobody(void **state) {
     (void)state;
-    static const char *const ids[] = {"", "ed", AUTHOR "0",
-                                      "ZZ4928c628d1c2c6eae90338905995612959273a5"
-                                      "c63f93636c14614ac8737d1"};
+    static const char *const ids[] = {"", "ed", (AUTHOR "0"),
+                                      ("ZZ4928c628d1c2c6eae90338905995612959273a5"
+                                       "c63f93636c14614ac8737d1")};
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         pln_out out = {0};
         pln_gossip_event event;

@@ -138,8 +138,9 @@ enum { PLN_GOSSIP_REPAIR_ROUNDS = 16 };
 #define PLN_IDLE_TIMEOUT PLN_S(30) /* As the reference. */
 #define PLN_KEEP_ALIVE PLN_S(10)   /* A third of the idle timeout: PINGs can be lost. */
 #define PLN_HANDSHAKE_TIMEOUT PLN_S(10)
-#define PLN_DIAL_STAGGER PLN_MS(100)       /* RFC 8305, 5: 100 ms to 2 s; peers are near. */
-#define PLN_TIE_GRACE PLN_MS(1500)         /* Life of a peer's surplus sessions: >= 2 RTT. */
+#define PLN_HANDSHAKE_YIELD PLN_S(1) /* Then an inbound one gives way when there are too many. */
+#define PLN_DIAL_STAGGER PLN_MS(100) /* RFC 8305, 5: 100 ms to 2 s; peers are near. */
+#define PLN_TIE_GRACE PLN_MS(1500)   /* Life of a peer's surplus sessions: >= 2 RTT. */
 #define PLN_STREAM_HEADER_TIMEOUT PLN_S(5) /* For the two-byte port of an accepted stream. */
 #define PLN_INVITE_RETRANSMIT PLN_MS(300)  /* Redeem request, while no answer came. */
 #define PLN_INVITE_CONN_TIMEOUT PLN_S(10)  /* The whole life of an invite connection. */

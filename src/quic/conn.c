@@ -202,6 +202,7 @@ pollen_err pln_quic_conn_accept(pln_quic *quic, const pln_datagram *datagram,
     }
     conn->counted_handshake = true;
     quic->stats.handshakes++;
+    QUIC_LIST_PUSH(quic->half_open_first, quic->half_open_last, conn, half_open);
     if (!start_server(conn, head, odcid)) {
         pln_quic_conn_destroy(conn);
         return POLLEN_ENOMEM;
@@ -213,9 +214,11 @@ pollen_err pln_quic_conn_accept(pln_quic *quic, const pln_datagram *datagram,
 /* ---- Progress -------------------------------------------------------------------------------- */
 
 void pln_quic_conn_end_handshake(quic_conn *conn) {
+    pln_quic *quic = conn->quic;
     if (conn->counted_handshake) {
         conn->counted_handshake = false;
-        conn->quic->stats.handshakes--;
+        quic->stats.handshakes--;
+        QUIC_LIST_REMOVE(quic->half_open_first, quic->half_open_last, conn, half_open);
     }
 }
 

@@ -63,9 +63,25 @@ typedef enum admission {
     ADMIT_DROP,
 } admission;
 
-/* A source on this very machine is not limited: whoever can run programs here has shorter ways. */
-static bool source_allowed(pln_quic *quic, const pollen_addr *source) {
-    return pln_addr_is_loopback(source) || pln_admit_take(quic->admit, source, quic->now.mono);
+/* A source on this very machine is not limited: whoever can run programs here has shorter ways.
+ * Proven addresses have buckets of their own, which nobody can empty in another's name. */
+static bool source_allowed(pln_quic *quic, const pollen_addr *source, bool validated) {
+    pln_admit *admit = validated ? quic->admit_proven : quic->admit;
+    return pln_addr_is_loopback(source) || pln_admit_take(admit, source, quic->now.mono);
+}
+
+/* The oldest unfinished handshake gives way when it has had the time that a good one takes. */
+static bool make_room(pln_quic *quic) {
+    if (quic->stats.handshakes < PLN_HANDSHAKES_MAX) {
+        return true;
+    }
+    quic_conn *oldest = quic->half_open_first;
+    if (oldest == NULL ||
+        !pln_ts_reached(pln_ts_add(oldest->started_at, PLN_HANDSHAKE_YIELD), quic->now.mono)) {
+        return false;
+    }
+    pln_quic_conn_timed_out(oldest);
+    return true;
 }
 
 static admission judge(pln_quic *quic, const pln_datagram *datagram, bool validated) {
@@ -73,16 +89,13 @@ static admission judge(pln_quic *quic, const pln_datagram *datagram, bool valida
     if (!serves || quic->stats.connections >= PLN_CONNS_MAX) {
         return ADMIT_REFUSE;
     }
-    if (quic->stats.handshakes >= PLN_HANDSHAKES_MAX) {
-        return ADMIT_DROP;
-    }
     if (!validated && quic->stats.handshakes >= PLN_RETRY_AT_HANDSHAKES) {
         return ADMIT_RETRY;
     }
-    if (!source_allowed(quic, &datagram->path.remote)) {
+    if (!source_allowed(quic, &datagram->path.remote, validated)) {
         return validated ? ADMIT_DROP : ADMIT_RETRY;
     }
-    return ADMIT;
+    return make_room(quic) ? ADMIT : ADMIT_DROP;
 }
 
 static void accept_datagram(pln_quic *quic, const pln_datagram *datagram, const ngtcp2_pkt_hd *head,

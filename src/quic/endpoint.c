@@ -47,7 +47,9 @@ pollen_err pln_quic_create(const pln_quic_config *config, pln_now now, pln_quic 
     pollen_err err = init_secrets(quic);
     if (err == POLLEN_OK) {
         quic->admit = pln_admit_create(&quic->hash_key);
-        err = quic->admit != NULL ? pln_quic_tls_init(quic, now.wall) : POLLEN_ENOMEM;
+        quic->admit_proven = pln_admit_create(&quic->hash_key);
+        err = quic->admit != NULL && quic->admit_proven != NULL ? pln_quic_tls_init(quic, now.wall)
+                                                                : POLLEN_ENOMEM;
     }
     if (err != POLLEN_OK) {
         pln_quic_destroy(quic);
@@ -72,6 +74,7 @@ void pln_quic_destroy(pln_quic *quic) {
     pln_quic_stray_clear(quic);
     pln_quic_tls_fini(quic);
     pln_admit_destroy(quic->admit);
+    pln_admit_destroy(quic->admit_proven);
     pln_heap_fini(&quic->timers);
     pln_free(quic->slots);
     gnutls_memset(quic, 0, sizeof(*quic)); /* Secrets. */

@@ -239,6 +239,8 @@ struct quic_conn {
     quic_stream *ev_streams_first, *ev_streams_last;
     quic_stream *quiet; /* Which silent stream to ask next whether the peer stopped it. */
 
+    quic_conn *half_open_next, *half_open_prev; /* While counted_handshake. */
+
     quic_linger linger;
     quic_conn *linger_next, *linger_prev;
     uint8_t *close_packet;
@@ -280,7 +282,8 @@ struct pln_quic {
     pln_ts retry_rotated_at;
     pln_ts reset_sent_at;
     bool reset_ever_sent;
-    pln_admit *admit;
+    pln_admit *admit;        /* Of addresses that anybody may have written. */
+    pln_admit *admit_proven; /* Of those that a Retry reached. */
 
     quic_slot *slots;
     uint32_t slot_count, slot_cap, slot_free;
@@ -292,6 +295,7 @@ struct pln_quic {
     quic_conn *ev_first, *ev_last;
     quic_conn *linger_first, *linger_last; /* Oldest first. */
     size_t lingering;
+    quic_conn *half_open_first, *half_open_last; /* Inbound and unfinished, oldest first. */
 
     quic_stray *strays, *strays_last;
     size_t stray_count;

@@ -187,18 +187,71 @@ static void a_flood_does_not_keep_a_friend_out(void **state) {
     assert_int_equal(stats_of(f->b).connections, 1);
 }
 
+/* Nobody can use up the credit of an address but who is there: the others have shown no Retry token. */
+static void a_flood_in_a_friend_s_name_does_not_keep_it_out(void **state) {
+    fixture *f = *state;
+    initial packet;
+    make_initial(f, &packet);
+    for (uint32_t i = 0; i < 6000; i++) {
+        pln_path from = f->a->self;
+        from.remote.port = (uint16_t)(1 + i);
+        packet.data[6] = (uint8_t)i;
+        packet.data[7] = (uint8_t)(i >> 8);
+        inject(f, &from, &packet);
+        if (i % 2 == 0) {
+            quic_pair_run(&f->pair, PLN_MS(1));
+        }
+        if (i == 1000) {
+            assert_int_equal(quic_node_dial(f->a, f->b, false), POLLEN_OK);
+        }
+        if (i == 4000) {
+            assert_true(quic_node_connected(f->a));
+        }
+    }
+}
+
+/* Addresses that are proven, but not more: the oldest gives way once a good peer would be done. */
+static void half_open_handshakes_make_room_after_a_second(void **state) {
+    fixture *f = *state;
+    initial packet;
+    for (uint8_t i = 0; i < 20; i++) {
+        make_initial(f, &packet);
+        pln_path from = quic_pair_stranger(i, 1);
+        inject(f, &from, &packet);
+    }
+    quic_pair_run(&f->pair, PLN_MS(6));
+    /* As if as many more had answered a Retry. */
+    const size_t others = PLN_HANDSHAKES_MAX - 20;
+    f->b->quic->stats.handshakes += others;
+    quic_pair_run(&f->pair, PLN_MS(500));
+    assert_int_equal(quic_node_dial(f->a, f->b, false), POLLEN_OK);
+    quic_pair_run(&f->pair, PLN_MS(400));
+    assert_false(quic_node_connected(f->a));
+    assert_int_equal(stats_of(f->b).handshakes, PLN_HANDSHAKES_MAX);
+    quic_pair_run(&f->pair, PLN_MS(2000));
+    assert_true(quic_node_connected(f->a));
+    assert_int_equal(stats_of(f->b).handshakes, PLN_HANDSHAKES_MAX - 1);
+    f->b->quic->stats.handshakes -= others;
+    quic_pair_run(&f->pair, PLN_S(15));
+    assert_int_equal(stats_of(f->b).handshakes, 0);
+}
+
 static void half_open_handshakes_are_bounded(void **state) {
     fixture *f = *state;
     initial packet;
-    /* As if all of them had answered a Retry: only the bound is left. */
+    /* As if all of them had just answered a Retry: another may do so, but finds no room. */
     f->b->quic->stats.handshakes = PLN_HANDSHAKES_MAX;
     make_initial(f, &packet);
     pln_path from = quic_pair_stranger(1, 1);
     inject(f, &from, &packet);
     quic_pair_run(&f->pair, PLN_MS(6));
     assert_int_equal(stats_of(f->b).connections, 0);
-    assert_int_equal(stats_of(f->b).dropped_limit, 1);
-    assert_int_equal(f->b->sent_packets, 0);
+    assert_int_equal(stats_of(f->b).retries_sent, 1);
+    assert_int_equal(quic_node_dial(f->a, f->b, false), POLLEN_OK);
+    quic_pair_run(&f->pair, PLN_MS(100));
+    assert_int_equal(stats_of(f->b).retries_sent, 2);
+    assert_int_equal(stats_of(f->b).connections, 0);
+    assert_in_range(stats_of(f->b).dropped_limit, 1, 3);
     f->b->quic->stats.handshakes = 0;
 }
 
@@ -557,6 +610,8 @@ int main(void) {
         TEST(many_half_open_handshakes_switch_retry_on),
         TEST(one_source_that_asks_too_often_must_prove_itself),
         TEST(a_flood_does_not_keep_a_friend_out),
+        TEST(a_flood_in_a_friend_s_name_does_not_keep_it_out),
+        TEST(half_open_handshakes_make_room_after_a_second),
         TEST(half_open_handshakes_are_bounded),
         TEST(an_unproven_address_gets_three_times_what_it_sent),
         TEST(neither_when_its_next_packets_are_lost),

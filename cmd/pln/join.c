@@ -120,8 +120,7 @@ static pln_exit take_token(pln_cli *cli, const char *text, pln_join *join) {
     return PLN_EXIT_OK;
 }
 
-/* ---- Before
- * -------------------------------------------------------------------------------------- */
+/* ---- Before ---------------------------------------------------------------------------------- */
 
 /* The node of the directory, or one that exists in memory only as yet. */
 static pln_exit take_node(pln_cli *cli, pln_join *join) {

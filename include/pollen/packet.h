@@ -17,8 +17,8 @@
 extern "C" {
 #endif
 
-/* What an envelope carries.  The numbers are the field numbers of pollen.mesh.v1.Envelope's body; those
- * below 100 are understood by every node, the others by nodes that speak pollen/2. */
+/* What an envelope carries.  The numbers are the field numbers of pollen.mesh.v1.Envelope's body;
+ * those below 100 are understood by every node, the others by nodes that speak pollen/2. */
 typedef enum pollen_envelope_kind {
     POLLEN_ENVELOPE_NONE = 0,
     POLLEN_ENVELOPE_CLOCK = 1,
@@ -35,7 +35,8 @@ typedef enum pollen_envelope_kind {
     POLLEN_ENVELOPE_DIGEST = 102,
 } pollen_envelope_kind;
 
-/* Kind and body: the application's bytes for PAYLOAD, the encoded protobuf message for the others. */
+/* Kind and body: the application's bytes for PAYLOAD, the encoded protobuf message for the
+ * others. */
 typedef struct pollen_envelope {
     pollen_envelope_kind kind;
     const uint8_t *body;

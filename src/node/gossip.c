@@ -5,8 +5,8 @@
 #include "base/key.h"
 #include "base/mem.h"
 
-/* As the reference: ten seconds, a tenth more or less, drawn anew each time (flows.md 5.2 of the protocol
- * notes), so that nodes started together do not speak together for ever. */
+/* As the reference: ten seconds, a tenth more or less, drawn anew each time (flows.md 5.2 of the
+ * protocol notes), so that nodes started together do not speak together for ever. */
 #define ROUND_LEAST PLN_S(9)
 #define ROUND_SPREAD PLN_S(2)
 
@@ -20,7 +20,7 @@ struct pln_gossip_partner {
     pln_timer round;
 };
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 pollen_err pln_gossip_init(pln_gossip *gossip, pln_mesh *mesh, const pln_rng *rng,
                            const pln_log *log) {
@@ -60,7 +60,7 @@ void pln_gossip_credentials_changed(pln_gossip *gossip) {
     }
 }
 
-/* ---- Sending ----------------------------------------------------------------------------------- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 static void send_bytes(pln_gossip *gossip, const pollen_key *peer, const pln_bytes *envelope,
                        pln_now now) {
@@ -93,7 +93,7 @@ void pln_gossip_broadcast(pln_gossip *gossip, pln_now now) {
     }
 }
 
-/* ---- Partners ---------------------------------------------------------------------------------- */
+/* ---- Partners -------------------------------------------------------------------------------- */
 
 static pln_gossip_partner **find(pln_gossip *gossip, const pollen_key *peer) {
     pln_gossip_partner **at = &gossip->partners;
@@ -162,7 +162,7 @@ void pln_gossip_disconnected(pln_gossip *gossip, const pollen_key *peer) {
     (void)told;
 }
 
-/* ---- What comes in ----------------------------------------------------------------------------- */
+/* ---- What comes in --------------------------------------------------------------------------- */
 
 static bool is_gossip(pollen_envelope_kind kind) {
     return kind == POLLEN_ENVELOPE_CLOCK || kind == POLLEN_ENVELOPE_EVENTS ||
@@ -192,9 +192,10 @@ bool pln_gossip_handle_packet(pln_gossip *gossip, const pollen_key *peer, pollen
     return true;
 }
 
-/* ---- Rounds ------------------------------------------------------------------------------------ */
+/* ---- Rounds ---------------------------------------------------------------------------------- */
 
-/* The reference answers a clock with all that it holds above it, so that its rounds stay as they are. */
+/* The reference answers a clock with all that it holds above it, so that its rounds stay as they
+ * are. */
 void pln_gossip_hurry(pln_gossip *gossip, pln_now now) {
     for (pln_gossip_partner *at = gossip->partners; at != NULL; at = at->next) {
         const pln_dur wait = HURRY_LEAST + pln_rng_below(&gossip->rng, HURRY_SPREAD);

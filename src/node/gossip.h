@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Gossip: what the members tell each other, carried between the state and the sessions.  One partner for
- * each session; every partner is given a round each ten seconds or so, not all at once.
+ * Gossip: what the members tell each other, carried between the state and the sessions.  One
+ * partner for each session; every partner is given a round each ten seconds or so, not all at once.
  */
 #ifndef PLN_NODE_GOSSIP_H
 #define PLN_NODE_GOSSIP_H

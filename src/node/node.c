@@ -26,7 +26,7 @@ struct pln_node {
     pln_now now; /* Of the input that is being worked on: events are handled at its time. */
 };
 
-/* ---- Life -------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static void draw(void *context, uint8_t *bytes, size_t count) {
     const pln_rng *rng = context;
@@ -104,7 +104,7 @@ pln_mesh *pln_node_mesh(pln_node *node) {
     return node->mesh;
 }
 
-/* ---- The peer store ---------------------------------------------------------------------------- */
+/* ---- The peer store -------------------------------------------------------------------------- */
 
 /* A refused input leaves the store as it was: the peer is merely not kept, which the log tells. */
 static void step(pln_node *node, const pollen_peer_input *input) {
@@ -173,7 +173,7 @@ static void tick(pln_node *node) {
     run_store(node);
 }
 
-/* ---- What gossip tells ------------------------------------------------------------------------- */
+/* ---- What gossip tells ----------------------------------------------------------------------- */
 
 static void discover(pln_node *node, const pollen_key *member) {
     pollen_addr addrs[POLLEN_PEER_ADDRS_MAX];
@@ -224,7 +224,7 @@ static void run_gossip(pln_node *node) {
     }
 }
 
-/* ---- What the mesh reports --------------------------------------------------------------------- */
+/* ---- What the mesh reports ------------------------------------------------------------------- */
 
 /* The reference waits for this once per connection to learn its own external port. */
 static void tell_observed(pln_node *node, const pollen_key *peer, const pollen_addr *addr) {
@@ -278,8 +278,8 @@ static void handle_path(pln_node *node, const pln_mesh_event *event) {
     tell_observed(node, &event->peer, &event->addr);
 }
 
-/* A dial that found a session standing ends without a CONNECTED of its own, so the store is told of the
- * session here; for a session it knows already that changes nothing. */
+/* A dial that found a session standing ends without a CONNECTED of its own, so the store is told of
+ * the session here; for a session it knows already that changes nothing. */
 static void handle_dialled(pln_node *node, const pln_mesh_event *event) {
     const uint64_t attempt = ATTEMPT_OF(event->op);
     pln_session_info info;
@@ -367,7 +367,7 @@ static bool consume(pln_node *node, pln_mesh_event *event) {
     return false;
 }
 
-/* ---- Input and output -------------------------------------------------------------------------- */
+/* ---- Input and output ------------------------------------------------------------------------ */
 
 static void set_now(pln_node *node, pln_now now) {
     PLN_ASSERT(now.mono >= node->now.mono);
@@ -410,7 +410,7 @@ bool pln_node_poll_event(pln_node *node, pln_mesh_event *ret) {
     return false;
 }
 
-/* ---- Peers ------------------------------------------------------------------------------------- */
+/* ---- Peers ----------------------------------------------------------------------------------- */
 
 pollen_err pln_node_add_bootstrap(pln_node *node, const pollen_key *peer, const pollen_addr *addrs,
                                   size_t addr_count, pln_now now) {

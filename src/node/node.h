@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The node: the driver above the mesh.  It keeps the bootstrap peers connected by the peer state machine,
- * and by gossip the other members as well; it tells peers the address it sees them at and learns its own
- * from theirs, and passes everything else through.  It does no I/O; the calling order is that of mesh/mesh.h, with this object in its place.
+ * The node: the driver above the mesh.  It keeps the bootstrap peers connected by the peer state
+ * machine, and by gossip the other members as well; it tells peers the address it sees them at and
+ * learns its own from theirs, and passes everything else through.  It does no I/O; the calling
+ * order is that of mesh/mesh.h, with this object in its place.
  *
- * Commands that are the mesh's alone go to pln_node_mesh() directly; ops with the top bit set are the
- * node's own.
+ * Commands that are the mesh's alone go to pln_node_mesh() directly; ops with the top bit set are
+ * the node's own.
  *
  * Thread: the owner's alone.
  */
@@ -38,7 +39,8 @@ void pln_node_handle_timeout(pln_node *node, pln_now now);
 bool pln_node_poll_transmit(pln_node *node, uint8_t *buf, pln_transmit *ret, pln_now now);
 pln_ts pln_node_next_expiry(const pln_node *node);
 
-/* The mesh's events, but for those that the node consumed itself: its own ops, observed addresses. */
+/* The mesh's events, but for those that the node consumed itself: its own ops, observed
+ * addresses. */
 bool pln_node_poll_event(pln_node *node, pln_mesh_event *ret);
 
 /* Adds or refreshes a permanent peer; its addresses are numeric.  Dialled at the next timeout.

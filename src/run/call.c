@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "run/last_error.h"
+#include "run/clock.h"
 #include "run/runtime.h"
 
 /* ---- Requests -------------------------------------------------------------------------------- */
@@ -211,10 +211,11 @@ void pln_call_abandon(pollen_mesh *mesh, pln_call *call) {
     }
 }
 
-/* The core keeps the deadline and knows best what failed;
- * ours only ends the call of a thread whose driver went away. */
+/* The core keeps the deadline and knows best what failed; ours only ends the call of a thread whose
+ * driver went away.  A deadline that is past leaves the core a moment to look. */
 static pln_ts last_moment(pln_ts deadline) {
-    return pln_ts_add(deadline, PLN_S(1));
+    pln_ts now = deadline == PLN_TS_NEVER ? 0 : pln_clock_mono();
+    return pln_ts_add(deadline > now ? deadline : now, PLN_S(1));
 }
 
 pollen_err pln_call_run(pollen_mesh *mesh, pln_call *call, pollen_cancel *cancel) {

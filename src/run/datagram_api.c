@@ -6,7 +6,7 @@
 #include "run/runtime.h"
 #include "wire/envelope.h"
 
-/* ---- Sending ----------------------------------------------------------------------------------- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 static bool is_sendable_kind(pollen_envelope_kind kind) {
     switch (kind) {
@@ -72,7 +72,8 @@ pollen_err pollen_mesh_send(pollen_mesh *mesh, const pollen_key *peer,
     return err;
 }
 
-/* The largest body whose envelope has at most max bytes; the length in front of it grows with it. */
+/* The largest body whose envelope has at most max bytes; the length in front of it grows with
+ * it. */
 static size_t body_max(pollen_envelope_kind kind, size_t max) {
     size_t body = max;
     while (body > 0 && pln_envelope_overhead(kind, body) + body > max) {
@@ -107,7 +108,7 @@ size_t pollen_mesh_max_envelope(pollen_mesh *mesh, const pollen_key *peer,
     return body_max(kind, query.max);
 }
 
-/* ---- Receiving --------------------------------------------------------------------------------- */
+/* ---- Receiving ------------------------------------------------------------------------------- */
 
 pollen_err pollen_mesh_recv(pollen_mesh *mesh, int timeout_ms, pollen_cancel *cancel,
                             pollen_packet *ret_packet) {
@@ -147,7 +148,7 @@ pollen_err pollen_mesh_next_event(pollen_mesh *mesh, int timeout_ms, pollen_canc
     return err;
 }
 
-/* ---- Ping -------------------------------------------------------------------------------------- */
+/* ---- Ping ------------------------------------------------------------------------------------ */
 
 static void start_echo(pollen_mesh *mesh, pln_call *call) {
     pln_mesh_echo(pln_node_mesh(mesh->node), call->op, &call->peer, call->size, call->deadline,

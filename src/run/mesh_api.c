@@ -25,10 +25,10 @@ void pollen_mesh_config_init(pollen_mesh_config *config) {
     };
 }
 
-/* ---- Coming ------------------------------------------------------------------------------------ */
+/* ---- Coming ---------------------------------------------------------------------------------- */
 
-/* The first version's members all have to be there; later ones that an older caller does not know keep
- * their defaults. */
+/* The first version's members all have to be there; later ones that an older caller does not know
+ * keep their defaults. */
 static pollen_err read_config(const pollen_mesh_config *config, pollen_mesh_config *ret) {
     if (config == NULL || config->size < sizeof(*config) || config->credentials == NULL) {
         pln_last_error_set("configuration without credentials, or its size was not set");
@@ -145,7 +145,7 @@ static pollen_err open_socket(pollen_mesh *mesh, uint16_t port) {
 
 static pollen_err start_loop(pollen_mesh *mesh) {
     if (mesh->external) {
-        return POLLEN_OK; /* The first dispatch, which is due at once, finds out what there is to do. */
+        return POLLEN_OK; /* The first dispatch, due at once, finds out what there is to do. */
     }
     return pln_thread_start(&mesh->thread, pln_loop_main, mesh) ? POLLEN_OK : POLLEN_ESYS;
 }
@@ -204,7 +204,7 @@ pollen_key pollen_mesh_key(const pollen_mesh *mesh) {
     return mesh->key;
 }
 
-/* ---- Going ------------------------------------------------------------------------------------- */
+/* ---- Going ----------------------------------------------------------------------------------- */
 
 static void run_stop(pln_cmd *cmd, pollen_mesh *mesh, pollen_err state) {
     (void)cmd;
@@ -264,7 +264,7 @@ void pollen_mesh_destroy(pollen_mesh *mesh) {
     free_mesh(mesh);
 }
 
-/* ---- A loop of the embedder's own -------------------------------------------------------------- */
+/* ---- A loop of the embedder's own ------------------------------------------------------------ */
 
 int pollen_mesh_fd(const pollen_mesh *mesh) {
     return mesh->poller.epoll_fd;

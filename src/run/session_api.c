@@ -13,7 +13,7 @@ static pln_mesh *core_of(pollen_mesh *mesh) {
     return pln_node_mesh(mesh->node);
 }
 
-/* ---- Connecting -------------------------------------------------------------------------------- */
+/* ---- Connecting ------------------------------------------------------------------------------ */
 
 static void start_connect(pollen_mesh *mesh, pln_call *call) {
     pln_mesh_connect(core_of(mesh), call->op, &call->peer, call->paths, call->path_count,
@@ -70,7 +70,7 @@ pollen_err pollen_mesh_connect(pollen_mesh *mesh, const pollen_key *peer, const 
     return err;
 }
 
-/* ---- Closing ----------------------------------------------------------------------------------- */
+/* ---- Closing --------------------------------------------------------------------------------- */
 
 typedef struct close_cmd {
     pln_cmd cmd;
@@ -105,7 +105,7 @@ void pollen_mesh_broadcast_disconnect(pollen_mesh *mesh) {
     push_close(mesh, (close_cmd){.cmd.run = run_close, .all = true});
 }
 
-/* ---- Looking ----------------------------------------------------------------------------------- */
+/* ---- Looking --------------------------------------------------------------------------------- */
 
 size_t pollen_mesh_connected_peers(pollen_mesh *mesh, pollen_key *keys, size_t cap) {
     return pln_directory_peers(&mesh->directory, keys, cap);
@@ -189,7 +189,7 @@ pollen_err pollen_mesh_session_info(pollen_mesh *mesh, const pollen_key *peer,
     return POLLEN_OK;
 }
 
-/* ---- Kept peers -------------------------------------------------------------------------------- */
+/* ---- Kept peers ------------------------------------------------------------------------------ */
 
 typedef struct keep_arg {
     const pollen_key *peer;
@@ -286,7 +286,7 @@ size_t pollen_mesh_observed_addrs(pollen_mesh *mesh, pollen_observed *observed, 
     return pln_request(mesh, query_observed, &query) == POLLEN_OK ? query.count : 0;
 }
 
-/* ---- Certificates ------------------------------------------------------------------------------ */
+/* ---- Certificates ---------------------------------------------------------------------------- */
 
 static pollen_err set_credentials(pollen_mesh *mesh, void *arg) {
     return pln_mesh_set_credentials(core_of(mesh), arg, mesh->now);

@@ -262,9 +262,14 @@ static void handle_accepted(pollen_mesh *mesh, const pln_mesh_event *event) {
 }
 
 /* The core's stream is gone; what it still had for us has been pulled before. */
-static void handle_closed(pollen_stream *stream, pollen_err err) {
+static void handle_closed(pollen_stream *stream, const pln_mesh_event *event) {
     pull(stream);
-    end_stream(stream, err == POLLEN_OK ? POLLEN_ENOTCONN : err);
+    if (event->err == POLLEN_OK && !stream->fin_sent && !stream->reset_sent) {
+        /* Only the peer can have ended our side, and where it did so along with its own there is no
+         * other event that tells. */
+        handle_stopped(stream, event->code);
+    }
+    end_stream(stream, event->err == POLLEN_OK ? POLLEN_ENOTCONN : event->err);
     forget(stream);
 }
 
@@ -287,7 +292,7 @@ void pln_stream_handle_event(pollen_mesh *mesh, const pln_mesh_event *event) {
     } else if (event->kind == PLN_MESH_STREAM_STOPPED) {
         handle_stopped(stream, event->code);
     } else if (event->kind == PLN_MESH_STREAM_CLOSED) {
-        handle_closed(stream, event->err);
+        handle_closed(stream, event);
     }
 }
 

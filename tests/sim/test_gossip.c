@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Members that know one peer each, and learn of all others: a full mesh without being told, and again after
- * some were killed.
+ * Members that know one peer each, and learn of all others: a full mesh without being told, and
+ * again after some were killed.
  */
 #include <inttypes.h>
 #include <setjmp.h>

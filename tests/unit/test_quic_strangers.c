@@ -187,7 +187,8 @@ static void a_flood_does_not_keep_a_friend_out(void **state) {
     assert_int_equal(stats_of(f->b).connections, 1);
 }
 
-/* Nobody can use up the credit of an address but who is there: the others have shown no Retry token. */
+/* Nobody can use up the credit of an address but who is there: the others have shown no Retry
+ * token. */
 static void a_flood_in_a_friend_s_name_does_not_keep_it_out(void **state) {
     fixture *f = *state;
     initial packet;

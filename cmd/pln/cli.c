@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "pln/out.h"
 
@@ -260,8 +262,19 @@ static pln_exit run(pln_cli *cli, int argc, char **argv) {
     return code != PLN_EXIT_OK ? code : cli->verb->run(cli);
 }
 
+/* Keys and tokens live in every verb's process: no core file, no other process of the user that looks
+ * in. */
+static void protect_memory(void) {
+    const struct rlimit none = {0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__ /* Its leak check looks into the process as a debugger does. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
 int pln_cli_main(int argc, char **argv) {
     static pln_cli cli;
+    protect_memory();
     /* A reader that went away is told by the write, which names what failed. */
     signal(SIGPIPE, SIG_IGN);
     pln_exit code = run(&cli, argc, argv);

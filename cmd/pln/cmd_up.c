@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -112,15 +110,6 @@ static void report_to_parent(int fd, pln_exit code) {
 /* ---- Running ------------------------------------------------------------------------------------
  * */
 
-/* Keys live in this process: no core file, no other process of the user that looks in. */
-static void protect_memory(void) {
-    const struct rlimit none = {0};
-    (void)setrlimit(RLIMIT_CORE, &none);
-#ifndef __SANITIZE_ADDRESS__ /* Its leak check looks into the process as a debugger does. */
-    (void)prctl(PR_SET_DUMPABLE, 0);
-#endif
-}
-
 /* Before the first thread, so that all of them inherit it. */
 static int take_signals(void) {
     sigset_t set;
@@ -187,7 +176,6 @@ static void announce(pln_daemon *daemon) {
 
 static pln_exit serve(pln_cli *cli, const pln_daemon_options *options, int parent_fd) {
     static pln_daemon daemon; /* Large, and one a process. */
-    protect_memory();
     const int signal_fd = take_signals();
     const pln_exit code = pln_daemon_start(&daemon, cli, options);
     if (code == PLN_EXIT_OK) {

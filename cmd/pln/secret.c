@@ -79,7 +79,7 @@ static pln_exit read_file(const pln_cli *cli, const char *path, char **ret_text)
     return code;
 }
 
-static pln_exit read_source(const pln_cli *cli, const char *operand, char **ret_text) {
+static pln_exit read_source(const pln_cli *cli, char *operand, char **ret_text) {
     if (operand == NULL) {
         operand = pln_env(PLN_SECRET_ENV);
         if (operand == NULL) {
@@ -95,10 +95,11 @@ static pln_exit read_source(const pln_cli *cli, const char *operand, char **ret_
         return read_file(cli, operand + 1, ret_text);
     }
     *ret_text = strdup(operand);
+    explicit_bzero(operand, strlen(operand));
     return *ret_text != NULL ? PLN_EXIT_OK : pln_fail(cli, PLN_EXIT_FAIL, NULL, "out of memory");
 }
 
-pln_exit pln_secret_read(const pln_cli *cli, const char *operand, char **ret_text) {
+pln_exit pln_secret_read(const pln_cli *cli, char *operand, char **ret_text) {
     char *text = NULL;
     pln_exit code = read_source(cli, operand, &text);
     if (code != PLN_EXIT_OK || text == NULL) {

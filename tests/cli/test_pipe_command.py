@@ -118,6 +118,24 @@ class Pipe(PipeCase):
             self.check(result, 0)
             self.assertEqual(listener.end(None)[1], b"" if way == "stdin" else b"sent")
 
+    def test_neither_process_list_nor_core_file_tells_the_ticket(self):
+        listener = self.listen()
+        ticket = listener.ticket()
+        connector = self.side("pipe", "connect", ticket)
+        listener.process.stdin.write(b"x")
+        listener.process.stdin.flush()
+        self.assertEqual(connector.process.stdout.read(1), b"x")  # So it runs, and has read its ticket.
+        for side in (listener, connector):
+            with open(f"/proc/{side.process.pid}/cmdline", "rb") as file:
+                self.assertNotIn(ticket.encode(), file.read())
+            with open(f"/proc/{side.process.pid}/limits", encoding="ascii") as file:
+                core = next(line for line in file if line.startswith("Max core file size"))
+            self.assertEqual(core.split()[4:6], ["0", "0"])
+        listener.process.stdin.close()
+        listener.process.stdin = None
+        self.assertEqual(connector.end()[0], 0)
+        self.assertEqual(listener.end()[0], 0)
+
     def test_bad_tickets(self):
         for ticket in ("x", "pln1", "pln1AAAA", "pln1" + "A" * 400):
             self.check_fails(pln.run("pipe", "connect", ticket), 2, "not a ticket", "copy the whole ticket")

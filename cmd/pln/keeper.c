@@ -161,21 +161,26 @@ static pollen_err renew_by_peers(keeper *k) {
     return err;
 }
 
-static void renew(keeper *k, const pollen_cert_info *cert, bool is_admin) {
+/* True when it was renewed. */
+static bool renew(keeper *k, const pollen_cert_info *cert, bool is_admin) {
     const pln_wall now = pln_clock_wall();
     if (!is_renewal_due(k, cert, is_admin, now)) {
-        return;
+        return false;
+    }
+    const pollen_err err = is_admin ? renew_by_self(k, now) : renew_by_peers(k);
+    if (err == POLLEN_ENOTCONN) {
+        return false; /* Nobody to ask, until somebody comes. */
     }
     const int64_t share = (cert->not_after - cert->not_before) / 30;
     k->renew_at = now + (share < RENEWAL_RETRY_S_MIN   ? RENEWAL_RETRY_S_MIN
                          : share > RENEWAL_RETRY_S_MAX ? RENEWAL_RETRY_S_MAX
                                                        : share);
-    const pollen_err err = is_admin ? renew_by_self(k, now) : renew_by_peers(k);
-    if (err == POLLEN_OK) {
-        pln_logfile_printf(&k->daemon->log, PLN_LOG_INFO, "certificate renewed");
-    } else {
+    if (err != POLLEN_OK) {
         log_err(k, PLN_LOG_WARN, "certificate not renewed yet", err);
+        return false;
     }
+    pln_logfile_printf(&k->daemon->log, PLN_LOG_INFO, "certificate renewed");
+    return true;
 }
 
 static void save(keeper *k, const pollen_credentials *credentials, const pollen_cert_info *cert) {
@@ -194,18 +199,28 @@ static void save(keeper *k, const pollen_credentials *credentials, const pollen_
     }
 }
 
-static void look_after_cert(keeper *k) {
+/* Saves what the mesh holds, and has it renewed when that is due; true when it was. */
+static bool save_and_renew(keeper *k) {
     pollen_credentials *credentials = NULL;
     pollen_cert_info cert;
+    bool renewed = false;
     pollen_mesh *mesh = pln_daemon_enter(k->daemon);
     const pollen_err err =
         mesh == NULL ? POLLEN_ECLOSED : pollen_mesh_credentials(mesh, &credentials);
     pln_daemon_leave(k->daemon);
     if (err == POLLEN_OK && pollen_credentials_cert(credentials, &cert) == POLLEN_OK) {
         save(k, credentials, &cert);
-        renew(k, &cert, pollen_credentials_is_admin(credentials));
+        renewed = renew(k, &cert, pollen_credentials_is_admin(credentials));
     }
     pollen_credentials_destroy(credentials);
+    return renewed;
+}
+
+/* Whoever stops us after a renewal finds it on disk. */
+static void look_after_cert(keeper *k) {
+    if (save_and_renew(k)) {
+        (void)save_and_renew(k);
+    }
 }
 
 /* ---- Where we are -------------------------------------------------------------------------------

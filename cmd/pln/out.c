@@ -69,7 +69,7 @@ bool pln_out_has_color(void) {
     return pln_out_is_terminal() && (no_color == NULL || no_color[0] == '\0');
 }
 
-const char *pln_env(const char *name) {
+char *pln_env(const char *name) {
     return getenv(name); /* NOLINT(concurrency-mt-unsafe): nobody changes the environment. */
 }
 

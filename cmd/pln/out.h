@@ -26,7 +26,7 @@ bool pln_out_is_terminal(void);
 bool pln_out_has_color(void);
 
 /* getenv().  Nothing in this program changes the environment, so that any thread may look. */
-const char *pln_env(const char *name);
+char *pln_env(const char *name);
 
 /* A string member's text, or what to show when it is null or missing. */
 const char *pln_json_text(const json_t *object, const char *key, const char *otherwise);

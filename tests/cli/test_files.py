@@ -98,6 +98,27 @@ class Modes(pln.TestCase):
         self.refuse("keys", 0o777)
 
 
+class Unreadable(pln.TestCase):
+    def test_a_key_that_we_may_not_read(self):
+        # Root may read everything, so somebody else has to try.
+        user = 65534 if os.geteuid() == 0 else None
+        node = self.node()
+        if user is not None:
+            os.chown(self.root, user, user)
+
+        def run(*args):
+            return subprocess.run([pln.PLN, "--dir", node.dir, *args], capture_output=True, text=True,
+                                  check=False, user=user, group=user, extra_groups=[] if user else None)
+        self.assertEqual(run("init").returncode, 0)
+        os.chmod(os.path.join(node.dir, "keys", "ed25519.key"), 0)
+        before = os.listdir(os.path.join(node.dir, "keys"))
+        for args in (["id"], ["invite"], ["up", "--port", "0", "--detach"], ["init"]):
+            done = run(*args)
+            self.assertEqual(done.returncode, 4, done.stderr)
+            self.assertIn("ed25519.key", done.stderr)
+        self.assertEqual(os.listdir(os.path.join(node.dir, "keys")), before)
+
+
 class Purge(pln.TestCase):
     def test_asks_for_yes(self):
         node = self.node()

@@ -4,6 +4,7 @@
 import base64
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -426,6 +427,72 @@ class Ping(pln.TestCase):
         member.must("down")
         member.up()
         self.check(root.run("ping", "-c", "1", "--timeout", "20s", key), 0)
+
+
+class Certificate(pln.TestCase):
+    def member(self, root, *terms):
+        node = self.node("member")
+        node.must("join", "-", stdin=root.must("invite", *terms).out)
+        node.up()
+        return node
+
+    def cert(self, node):
+        return node.status()["self"]["cert"]
+
+    def test_a_node_whose_certificate_ran_out_stays_and_says_so(self):
+        root = self.node("root")
+        root.up()
+        node = self.member(root, "--guest", "--cert-ttl", "1s")
+        pln.until(lambda: self.cert(node)["health"] == "expired", "the end of the certificate")
+        self.assertIn("needs a new invite", node.must("status").out)
+        node.must("down")
+        node.up()
+        self.assertEqual(self.cert(node)["health"], "expired")
+        self.check(node.run("join", "-", stdin=root.must("invite").out), 0)
+        self.assertEqual(self.cert(node)["health"], "ok")
+        node.wait_connected(root.id())
+
+    def test_a_certificate_is_renewed_in_time_and_saved(self):
+        root = self.node("root")
+        root.up()
+        node = self.member(root, "--cert-ttl", "9s")
+        before = self.cert(node)
+        pln.until(lambda: self.cert(node)["not_after"] > before["not_after"], "the renewal")
+        after = self.cert(node)
+        self.assertNotEqual(after["serial"], before["serial"])
+
+        pln.until(lambda: "certificate renewed" in node.must("logs").out, "the log of it")
+        path = os.path.join(node.dir, "keys", "membership.cert.pb")
+        pln.until(lambda: os.stat(path).st_mtime > os.stat(os.path.dirname(path) + "/ed25519.key").st_mtime
+                  + 0.5, "the saved certificate")
+        node.must("down")
+        node.up()
+        self.assertNotEqual(self.cert(node)["serial"], before["serial"])
+
+
+class Terminal(pln.TestCase):
+    def on_terminal(self, node, **environment):
+        master, slave = pty.openpty()
+        with subprocess.Popen([pln.PLN, "--dir", node.dir, "status"], stdout=slave,
+                              env={**os.environ, **environment}) as process:
+            process.wait(timeout=pln.WAIT_S)
+        os.close(slave)
+        text = b""
+        try:
+            while chunk := os.read(master, 65536):
+                text += chunk
+        except OSError:
+            pass
+        os.close(master)
+        return text
+
+    def test_colour_on_a_terminal_unless_told_not_to(self):
+        root, _ = self.cluster(2)
+        environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+        os.environ.clear()
+        os.environ.update(environment)
+        self.assertIn(b"\033[32m", self.on_terminal(root))
+        self.assertNotIn(b"\033", self.on_terminal(root, NO_COLOR="1"))
 
 
 class Logs(pln.TestCase):

@@ -308,13 +308,14 @@ void pln_loop_shutdown(pollen_mesh *mesh) {
     atomic_store(&mesh->owner, (uintptr_t)pthread_self());
     mesh->now = pln_clock_now();
     end_commands(mesh);
+    pln_streams_close(mesh); /* First, or they would end for the want of a session. */
     pln_mesh_shutdown(pln_node_mesh(mesh->node), mesh->now);
     flush(mesh);
     while (pln_loop_handle_events(mesh)) {
         flush(mesh);
     }
     pln_calls_close(mesh);
-    pln_streams_close(mesh);
+    pln_streams_close(mesh); /* Those that came meanwhile. */
     pln_acceptq_close(&mesh->accepts);
     close_links(mesh);
     pln_inbox_close(&mesh->inbox);

@@ -75,7 +75,7 @@ void pln_ledger_fini(pln_ledger *ledger) {
  * find its entry. */
 static bool has_lapsed(const pln_ledger_node *node, pln_wall now) {
     return !node->pending && node->entry.expires_at > 0 &&
-           pln_wall_add(node->entry.expires_at, PLN_SKEW_SECONDS) < now;
+           pln_wall_add(node->entry.expires_at, PLN_LEDGER_KEEP_SECONDS) < now;
 }
 
 /* ---- Loading --------------------------------------------------------------------------------- */

@@ -21,6 +21,10 @@
  * Beyond it redeeming is refused rather than forgetting. */
 enum { PLN_LEDGER_ENTRIES_MAX = 128 * 1024 };
 
+/* How long a record stays after its invite's end, when nobody takes the invite any more.  A clock
+ * that was a day ahead and is put right would revive invites whose records have been dropped. */
+enum { PLN_LEDGER_KEEP_SECONDS = 2 * 86400 };
+
 typedef struct pln_ledger_node pln_ledger_node;
 
 typedef struct pln_ledger {

@@ -226,7 +226,7 @@ static pln_ledger_verdict model_find(const model_entry *entry, int subject) {
 
 static void model_lapse(model_entry *model, pln_wall now) {
     for (size_t i = 0; i < TOKENS; i++) {
-        if (!model[i].pending && model[i].expires_at + 60 < now) {
+        if (!model[i].pending && model[i].expires_at + 172800 < now) {
             model[i].subject = -1;
         }
     }
@@ -258,7 +258,7 @@ static void step_ledger(cluster *c, pln_ledger *ledger, model_entry *model, pln_
         break;
     default:
         if (wanted == PLN_LEDGER_NEW) {
-            model[i] = (model_entry){.expires_at = now + (int64_t)pln_rng_below(&c->rng, 100),
+            model[i] = (model_entry){.expires_at = now + (int64_t)pln_rng_below(&c->rng, 300000),
                                      .subject = subject,
                                      .pending = true};
             token.expires_at = model[i].expires_at;
@@ -284,7 +284,7 @@ static void test_the_ledger_says_what_a_table_says(void **state) {
     }
     pln_wall now = TEST_NOW;
     for (int i = 0; i < 20000; i++) {
-        now += (int64_t)pln_rng_below(&c->rng, 5);
+        now += (int64_t)pln_rng_below(&c->rng, 15000);
         step_ledger(c, &ledger, model, now);
     }
     pln_ledger_fini(&ledger);

@@ -207,17 +207,17 @@ static void test_the_file_holds_what_is_pending_for_others(void **state) {
 
 /* ---- Lapsing --------------------------------------------------------------------------------- */
 
-/* Kept until a minute after the invite's end, when nobody takes it any more. */
-static void test_records_lapse_a_minute_after_their_invite(void **state) {
+/* Kept until two days after the invite's end, when no clock that is put right revives it. */
+static void test_records_lapse_two_days_after_their_invite(void **state) {
     fixture *f = *state;
     static const struct {
         int64_t after;
         bool kept;
-    } edges[] = {{59, true}, {60, true}, {61, false}};
+    } edges[] = {{172799, true}, {172800, true}, {172801, false}};
     for (size_t i = 0; i < 3; i++) {
         pln_ledger_fini(&f->ledger);
         pln_invite_token old = numbered(1, TEST_NOW + 300);
-        pln_invite_token next = numbered(2, TEST_NOW + 9000);
+        pln_invite_token next = numbered(2, TEST_NOW + 900000);
         pln_bytes text = {.data = NULL};
         redeem(f, &old, &f->c.alice, TEST_NOW, NULL);
         redeem(f, &next, &f->c.bob, TEST_NOW + 300 + edges[i].after, &text);
@@ -225,6 +225,17 @@ static void test_records_lapse_a_minute_after_their_invite(void **state) {
         assert_int_equal(f->ledger.count, edges[i].kept ? 2 : 1);
         pln_bytes_fini(&text);
     }
+}
+
+/* The clock runs a day ahead while others join, and is put right. */
+static void test_a_clock_that_was_ahead_revives_no_invite(void **state) {
+    fixture *f = *state;
+    pln_invite_token used = numbered(1, TEST_NOW + 300);
+    pln_invite_token next = numbered(2, TEST_NOW + 900000);
+    redeem(f, &used, &f->c.alice, TEST_NOW, NULL);
+    redeem(f, &next, &f->c.bob, TEST_NOW + 86400, NULL);
+    assert_int_equal(find(&f->ledger, &used, &f->c.bob), PLN_LEDGER_CONSUMED);
+    assert_int_equal(find(&f->ledger, &used, &f->c.alice), PLN_LEDGER_SAME);
 }
 
 static void test_an_expiry_that_is_not_positive_never_lapses(void **state) {
@@ -247,8 +258,8 @@ static void test_a_write_under_way_does_not_lapse(void **state) {
     assert_int_equal(
         pln_ledger_prepare(&f->ledger, &slow, &f->c.alice, &f->answer, TEST_NOW, &text), POLLEN_OK);
     pln_bytes_fini(&text);
-    pln_invite_token next = numbered(2, TEST_NOW + 9000);
-    redeem(f, &next, &f->c.bob, TEST_NOW + 5000, NULL);
+    pln_invite_token next = numbered(2, TEST_NOW + 900000);
+    redeem(f, &next, &f->c.bob, TEST_NOW + 500000, NULL);
     assert_int_equal(find(&f->ledger, &slow, &f->c.alice), PLN_LEDGER_PENDING);
     pln_ledger_commit(&f->ledger, slow.token_id);
     assert_int_equal(find(&f->ledger, &slow, &f->c.alice), PLN_LEDGER_SAME);
@@ -420,7 +431,8 @@ int main(void) {
         TEST(test_a_late_abort_or_commit_is_nothing),
         TEST(test_of_many_requests_one_is_admitted),
         TEST(test_the_file_holds_what_is_pending_for_others),
-        TEST(test_records_lapse_a_minute_after_their_invite),
+        TEST(test_records_lapse_two_days_after_their_invite),
+        TEST(test_a_clock_that_was_ahead_revives_no_invite),
         TEST(test_an_expiry_that_is_not_positive_never_lapses),
         TEST(test_a_write_under_way_does_not_lapse),
         TEST(test_a_written_ledger_reads_back),

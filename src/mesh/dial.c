@@ -42,6 +42,8 @@ static pln_race *obtain_race(pln_mesh *mesh, pln_mesh_peer *peer) {
 }
 
 static void free_attempt(pln_mesh *mesh, pln_attempt *attempt) {
+    PLN_ASSERT(attempt->link.kind == PLN_LINK_DIAL);
+    PLN_ASSERT(attempt->race != NULL);
     pln_link_remove(mesh, &attempt->link);
     DL_DELETE(attempt->race->attempts, attempt);
     pln_free(attempt);
@@ -55,6 +57,7 @@ static void close_attempts(pln_mesh *mesh, pln_race *race, pln_now now) {
 }
 
 void pln_dial_destroy(pln_mesh *mesh, pln_race *race) {
+    PLN_ASSERT(race->peer->race == race);
     while (race->attempts != NULL) {
         free_attempt(mesh, race->attempts);
     }
@@ -64,6 +67,8 @@ void pln_dial_destroy(pln_mesh *mesh, pln_race *race) {
 }
 
 static bool is_over(const pln_race *race) {
+    PLN_ASSERT(race->next <= race->path_count);
+    PLN_ASSERT(race->path_count <= PLN_DIAL_ADDRS_MAX);
     return race->attempts == NULL && race->next == race->path_count && !race->confirming;
 }
 
@@ -78,6 +83,7 @@ static void end_if_over(pln_mesh *mesh, pln_race *race) {
                         &(pln_op_result){.err = failure->err,
                                          .reason = failure->reason,
                                          .detail = failure->detail});
+    PLN_ASSERT(race->ops == NULL);
     pln_dial_destroy(mesh, race);
     pln_registry_release(mesh, peer);
 }
@@ -181,6 +187,7 @@ void pln_dial_on_confirmed(pln_mesh *mesh, pln_attempt *attempt, pln_now now) {
     pln_race *race = attempt->race;
     pln_mesh_peer *peer = race->peer;
     pln_conn_id conn = attempt->link.conn;
+    PLN_ASSERT(!race->confirming);
     free_attempt(mesh, attempt);
     pln_alarm_off(mesh, &race->stagger);
     race->next = race->path_count;
@@ -256,6 +263,8 @@ bool pln_dial_rotate(pln_mesh *mesh, pln_session *session, pln_now now) {
     if (race == NULL) {
         return false;
     }
+    PLN_ASSERT(race->path_count == 0);
+    PLN_ASSERT(race->ops == NULL);
     race->rotation = true;
     add_path(race, &info.path);
     start_next(mesh, race, now); /* The peer has a session and stays. */

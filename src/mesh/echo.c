@@ -8,11 +8,15 @@
 
 #include <utlist.h>
 
+#include "base/assert.h"
+
 /* An answer says `reply` in two bytes more; padding of the request makes room for it, so that no
  * answer is larger than its request. */
 enum { ECHO_PADDING_MIN = 2 };
 
 static pollen_err send_request(pln_mesh *mesh, pln_mesh_op *op, size_t size) {
+    PLN_ASSERT(op->kind == PLN_OP_ECHO);
+    PLN_ASSERT(op->session != NULL);
     pln_session *session = op->session;
     uint64_t tag = 0;
     op->echo_id = mesh->next_tag++;
@@ -68,6 +72,7 @@ void pln_echo_on_acked(pln_mesh *mesh, pln_session *session, uint64_t tag, pln_n
 }
 
 static void answer(pln_mesh *mesh, pln_session *session, const pln_echo *request) {
+    PLN_ASSERT(request->size >= ECHO_PADDING_MIN);
     pln_bytes envelope = {.data = NULL};
     pln_echo reply = {
         .reply = true,

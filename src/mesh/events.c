@@ -10,12 +10,15 @@ enum {
 };
 
 static void keep_spare(pln_events *events, pln_event_node *node) {
+    PLN_ASSERT(node != NULL);
+    PLN_ASSERT(events->spare_count < SPARE_MAX);
     node->link = (pln_event_link){.next = events->spare == NULL ? NULL : &events->spare->link};
     events->spare = node;
     events->spare_count++;
 }
 
 static pln_event_node *take_spare(pln_events *events) {
+    PLN_ASSERT(events->spare_count > 0);
     pln_event_node *node = events->spare;
     PLN_ASSERT(node != NULL);
     events->spare = (pln_event_node *)(void *)node->link.next;
@@ -88,6 +91,7 @@ void pln_events_release(pln_events *events, pln_event_node *node) {
 }
 
 static void push_link(pln_events *events, pln_event_link *link) {
+    PLN_ASSERT((events->head == NULL) == (events->tail == NULL));
     link->next = NULL;
     if (events->tail == NULL) {
         events->head = link;
@@ -98,6 +102,7 @@ static void push_link(pln_events *events, pln_event_link *link) {
 }
 
 void pln_events_push(pln_events *events, pln_event_node *node) {
+    PLN_ASSERT(node->op == NULL || node->event.kind == PLN_MESH_OP_DONE);
     node->link.stream = NULL;
     if (node->event.kind == PLN_MESH_PACKET) {
         events->packets++;
@@ -111,6 +116,7 @@ void pln_events_push_stream(pln_events *events, pln_event_link *link) {
 }
 
 static pln_event_link *pop_link(pln_events *events) {
+    PLN_ASSERT((events->head == NULL) == (events->tail == NULL));
     pln_event_link *link = events->head;
     if (link != NULL) {
         events->head = link->next;
@@ -123,6 +129,7 @@ static pln_event_link *pop_link(pln_events *events) {
 
 /* Fills ret unless the event was canceled. */
 static bool deliver_node(pln_mesh *mesh, pln_event_node *node, pln_mesh_event *ret) {
+    PLN_ASSERT(node->op == NULL || node->event.kind == PLN_MESH_OP_DONE);
     pln_events *events = &mesh->events;
     if (node->event.kind == PLN_MESH_PACKET) {
         PLN_ASSERT(events->packets > 0);

@@ -10,6 +10,7 @@
  */
 #include "mesh/core.h"
 
+#include "base/assert.h"
 #include "base/key.h"
 
 /* Replacements are spread over this share of the age, or this time after a renewal, so that a
@@ -63,6 +64,7 @@ static bool takes_another(const pln_mesh *mesh, const pln_session *session) {
 }
 
 static void rotate(pln_mesh *mesh, pln_session *session, pln_now now) {
+    PLN_ASSERT(session->peer != NULL);
     session->rotate_at = pln_ts_add(now.mono, ROTATE_RETRY);
     if (session->peer->primary == session && !mesh->is_shut && takes_another(mesh, session)) {
         (void)pln_dial_rotate(mesh, session,
@@ -90,6 +92,7 @@ void pln_expiry_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
 void pln_expiry_on_renewed(pln_mesh *mesh, pln_now now) {
     for (size_t i = 0; i < mesh->registered_count; i++) {
         pln_session *session = mesh->registered[i]->primary;
+        PLN_ASSERT(session != NULL);
         if (session->own_not_after >= mesh->creds.member_cert.not_after) {
             continue;
         }

@@ -19,6 +19,8 @@
 
 bool pln_alarm_init(pln_mesh *mesh, pln_alarm *alarm,
                     void (*fire)(pln_mesh *mesh, pln_alarm *alarm, pln_now now)) {
+    PLN_ASSERT(fire != NULL);
+    PLN_ASSERT(!pln_timer_is_set(&alarm->timer));
     pln_timer_init(&alarm->timer);
     alarm->fire = fire;
     return pln_heap_set(&mesh->timers, &alarm->timer, ALARM_OFF);
@@ -58,6 +60,7 @@ static void fire_alarms(pln_mesh *mesh, pln_now now) {
         /* Its slot in the heap is still there. */
         bool is_parked = pln_heap_set(&mesh->timers, timer, ALARM_OFF);
         PLN_ASSERT(is_parked);
+        PLN_ASSERT(alarm->fire != NULL);
         alarm->fire(mesh, alarm, now);
     }
 }
@@ -83,6 +86,7 @@ bool pln_bucket_take(pln_bucket *bucket, uint32_t per_s, uint32_t burst, pln_ts 
 /* ---- Links ----------------------------------------------------------------------------------- */
 
 bool pln_link_add(pln_mesh *mesh, pln_link *link, pln_link_kind kind, pln_conn_id conn) {
+    PLN_ASSERT(conn != 0);
     link->conn = conn;
     link->kind = kind;
     PLN_MAP_ADD(&mesh->hash_key, mesh->links, conn, sizeof(link->conn), link);
@@ -90,6 +94,7 @@ bool pln_link_add(pln_mesh *mesh, pln_link *link, pln_link_kind kind, pln_conn_i
 }
 
 void pln_link_remove(pln_mesh *mesh, pln_link *link) {
+    PLN_ASSERT(pln_link_find(mesh, link->conn) == link);
     HASH_DEL(mesh->links, link);
 }
 

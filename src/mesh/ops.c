@@ -24,6 +24,7 @@ static pln_mesh_op *find_op(const pln_mesh *mesh, pln_op id) {
 }
 
 void pln_ops_refuse(pln_mesh *mesh, pln_op id, const pollen_key *peer, pollen_err err) {
+    PLN_ASSERT(err != POLLEN_OK);
     pln_event_node *node = pln_events_node(&mesh->events);
     if (node == NULL) {
         node = pln_events_node_reserved(&mesh->events);
@@ -95,12 +96,14 @@ static void detach(pln_mesh *mesh, pln_mesh_op *op) {
     case PLN_OP_WAIT:
         if (op->prev != NULL && peer != NULL) {
             DL_DELETE(peer->waiters, op);
+            PLN_ASSERT(mesh->waiter_count > 0);
             mesh->waiter_count--;
         }
         break;
     case PLN_OP_OPEN:
         if (op->prev != NULL && peer != NULL) {
             DL_DELETE(peer->opens, op);
+            PLN_ASSERT(mesh->waiter_count > 0);
             mesh->waiter_count--;
         }
         break;
@@ -158,6 +161,7 @@ void pln_ops_finish_list(pln_mesh *mesh, pln_mesh_op **list, const pln_op_result
 }
 
 void pln_ops_free(pln_mesh *mesh, pln_mesh_op *op) {
+    PLN_ASSERT(op->prev == NULL);
     PLN_ASSERT(op->finished);
     HASH_DEL(mesh->ops, op);
     pln_alarm_fini(mesh, &op->deadline);
@@ -205,6 +209,7 @@ void pln_mesh_cancel(pln_mesh *mesh, pln_op id, pln_now now) {
     } else if (op->done->event.stream != 0) {
         pln_streams_forsake(mesh, op->done->event.stream);
     }
+    PLN_ASSERT(op->finished);
     op->done->dead = true;
 }
 

@@ -49,6 +49,8 @@ pln_mesh_peer *pln_registry_obtain(pln_mesh *mesh, const pollen_key *key) {
 }
 
 static void free_peer(pln_mesh *mesh, pln_mesh_peer *peer) {
+    PLN_ASSERT(peer->session_count == 0);
+    PLN_ASSERT(peer->race == NULL);
     HASH_DEL(mesh->peers, peer);
     pln_alarm_fini(mesh, &peer->settle);
     pln_events_release(&mesh->events, peer->goodbye);
@@ -114,6 +116,8 @@ static bool reserve_slot(pln_mesh *mesh) {
 
 static void insert_slot(pln_mesh *mesh, pln_mesh_peer *peer) {
     size_t slot = find_slot(mesh, &peer->key);
+    PLN_ASSERT(mesh->registered_count < mesh->registered_cap);
+    PLN_ASSERT(slot == mesh->registered_count || mesh->registered[slot] != peer);
     pln_mesh_peer **at = &mesh->registered[slot];
     memmove(at + 1, at, (mesh->registered_count - slot) * sizeof(pln_mesh_peer *));
     *at = peer;
@@ -157,6 +161,7 @@ bool pln_registry_register(pln_mesh *mesh, pln_session *session, pollen_end_reas
                            pln_now now) {
     pln_mesh_peer *peer = session->peer;
     PLN_ASSERT(peer->primary != session);
+    PLN_ASSERT(peer->session_count > 0);
     pln_conn_info info;
     if (pln_quic_conn_info(mesh->quic, session->link.conn, &info) != POLLEN_OK) {
         return false;
@@ -173,6 +178,7 @@ bool pln_registry_register(pln_mesh *mesh, pln_session *session, pollen_end_reas
     } else {
         insert_slot(mesh, peer);
     }
+    PLN_ASSERT(peer->goodbye == NULL);
     peer->primary = session;
     peer->goodbye = goodbye;
     session->generation = mesh->next_generation++;
@@ -200,6 +206,7 @@ void pln_registry_unregister(pln_mesh *mesh, pln_mesh_peer *peer, pollen_end_rea
 
 static void fill_info(const pln_mesh *mesh, const pln_mesh_peer *peer, pln_session_info *ret) {
     const pln_session *session = peer->primary;
+    PLN_ASSERT(session != NULL);
     *ret = (pln_session_info){
         .peer = peer->key,
         .generation = session->generation,

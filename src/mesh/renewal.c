@@ -13,6 +13,7 @@
 
 #include <utlist.h>
 
+#include "base/assert.h"
 #include "base/key.h"
 
 #define RENEWAL_RESEND PLN_S(1)
@@ -98,6 +99,7 @@ void pln_renewal_on_response(pln_mesh *mesh, pln_session *session, const uint8_t
     }
     pln_alarm_off(mesh, &session->renew_resend);
     pln_ops_finish_list(mesh, &session->renewals, &result);
+    PLN_ASSERT(session->renewals == NULL);
     pln_renewal_response_fini(&response);
 }
 

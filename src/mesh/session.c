@@ -90,6 +90,7 @@ static const char *phrase_of_refusal(pollen_err err) {
 
 pln_session *pln_session_start(pln_mesh *mesh, pln_conn_id conn, const pln_conn_info *info,
                                pln_now now, pollen_err *ret_err) {
+    PLN_ASSERT(conn != 0);
     pollen_err err = POLLEN_ENOMEM;
     pln_session *session = create_session(mesh, conn, info);
     if (session == NULL) {
@@ -105,6 +106,7 @@ pln_session *pln_session_start(pln_mesh *mesh, pln_conn_id conn, const pln_conn_
         goto err_session;
     }
     make_room(mesh, peer, now);
+    PLN_ASSERT(peer->session_count < PLN_SESSIONS_PER_PEER_MAX);
     session->peer = peer;
     session->order = mesh->next_order++;
     peer->sessions[peer->session_count++] = session;
@@ -129,6 +131,7 @@ err_conn:
 /* ---- End ------------------------------------------------------------------------------------- */
 
 static void take_off_peer(pln_mesh_peer *peer, const pln_session *session) {
+    PLN_ASSERT(session->peer == peer);
     size_t i = 0;
     while (i < peer->session_count && peer->sessions[i] != session) {
         i++;
@@ -146,6 +149,8 @@ void pln_session_end(pln_mesh *mesh, pln_session *session, pollen_end_reason rea
     pln_op_result gone = {.err = POLLEN_ENOTCONN};
     pln_ops_finish_list(mesh, &session->echoes, &gone);
     pln_ops_finish_list(mesh, &session->renewals, &gone);
+    PLN_ASSERT(session->echoes == NULL);
+    PLN_ASSERT(session->renewals == NULL);
 
     take_off_peer(peer, session);
     bool was_primary = peer->primary == session;
@@ -190,6 +195,8 @@ void pln_session_close_peer(pln_mesh *mesh, pln_mesh_peer *peer, const char *phr
         }
     }
     if (left > 0) {
+        PLN_ASSERT(left == 1);
+        PLN_ASSERT(peer->primary != NULL);
         pln_session_close(mesh, peer->primary, phrase, reason, now); /* May free the peer. */
     } else {
         pln_registry_release(mesh, peer);

@@ -51,6 +51,7 @@ static void free_stream(pln_mesh *mesh, pln_mesh_stream *stream) {
 }
 
 static pln_mesh_stream *create_stream(pln_mesh *mesh, pln_session *session, int64_t quic_id) {
+    PLN_ASSERT(session->peer != NULL);
     pln_mesh_stream *stream = pln_calloc(1, sizeof(*stream));
     if (stream == NULL) {
         return NULL;
@@ -77,6 +78,7 @@ static pln_mesh_stream *create_stream(pln_mesh *mesh, pln_session *session, int6
 /* ---- Telling --------------------------------------------------------------------------------- */
 
 static void queue(pln_mesh *mesh, pln_mesh_stream *stream) {
+    PLN_ASSERT(stream->event.stream == stream);
     if (!stream->queued) {
         stream->queued = true;
         pln_events_push_stream(&mesh->events, &stream->event);
@@ -84,6 +86,7 @@ static void queue(pln_mesh *mesh, pln_mesh_stream *stream) {
 }
 
 static void tell(pln_mesh *mesh, pln_mesh_stream *stream, pln_mesh_event_kind kind) {
+    PLN_ASSERT(stream->state != PLN_STREAM_GONE || kind == PLN_MESH_STREAM_CLOSED);
     if (!stream->silent) {
         stream->flags |= 1u << kind;
         queue(mesh, stream);
@@ -108,6 +111,7 @@ static bool take_flag(pln_mesh_stream *stream, pln_mesh_event_kind *ret) {
 }
 
 bool pln_streams_poll(pln_mesh *mesh, pln_mesh_stream *stream, pln_mesh_event *ret) {
+    PLN_ASSERT(stream->queued);
     pln_mesh_event_kind kind = PLN_MESH_STREAM_CLOSED;
     stream->queued = false;
     bool any = take_flag(stream, &kind);
@@ -144,6 +148,9 @@ static void leave_header(pln_mesh *mesh, pln_mesh_stream *stream) {
 /* Nothing connects it to a session any more; it waits for its events to be polled. */
 static void end_stream(pln_mesh *mesh, pln_mesh_stream *stream, pollen_err err) {
     pln_session *session = stream->session;
+    PLN_ASSERT(stream->state != PLN_STREAM_GONE);
+    PLN_ASSERT(session != NULL);
+    PLN_ASSERT(session->stream_count > 0);
     leave_header(mesh, stream);
     HASH_DELETE(hh_quic, mesh->streams_quic, stream);
     DL_DELETE(session->streams, stream);
@@ -231,6 +238,8 @@ static void on_opened(pln_mesh *mesh, pln_session *session, int64_t quic_id, pln
 }
 
 static void accept_stream(pln_mesh *mesh, pln_mesh_stream *stream) {
+    PLN_ASSERT(stream->state == PLN_STREAM_HEADER);
+    PLN_ASSERT(stream->header_size == sizeof(stream->header));
     leave_header(mesh, stream);
     stream->state = PLN_STREAM_OPEN;
     stream->port = (uint16_t)(stream->header[0] << 8 | stream->header[1]);
@@ -264,6 +273,7 @@ static void take_header(pln_mesh_stream *stream, pln_chunk *chunk) {
 }
 
 static void read_header(pln_mesh *mesh, pln_mesh_stream *stream) {
+    PLN_ASSERT(stream->state == PLN_STREAM_HEADER);
     while (stream->header_size < sizeof(stream->header) && !stream->fin) {
         pln_chunk *chunk =
             pln_quic_stream_recv(mesh->quic, stream->key.conn, stream->key.id, &stream->fin);
@@ -358,6 +368,7 @@ static pln_chunk *port_chunk(uint16_t port) {
 /* POLLEN_EAGAIN: to be tried again when the session has credit. */
 static pollen_err open_one(pln_mesh *mesh, pln_session *session, uint16_t port,
                            pln_stream_id *ret) {
+    PLN_ASSERT(port != 0);
     pln_chunk *chunk = port_chunk(port);
     if (chunk == NULL) {
         return POLLEN_ENOMEM;

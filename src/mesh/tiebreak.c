@@ -118,12 +118,15 @@ static pollen_end_reason reason_of_replacement(const pln_mesh *mesh, const pln_s
 
 static void move_to(pln_mesh *mesh, pln_session *session, bool old_is_alive, pln_now now) {
     pln_mesh_peer *peer = session->peer;
+    PLN_ASSERT(peer->primary != NULL);
+    PLN_ASSERT(peer->primary != session);
     pollen_end_reason reason = reason_of_replacement(mesh, peer->primary, old_is_alive, now);
     /* On lack of memory the old one stays; the end of the grace tries again. */
     (void)pln_registry_register(mesh, session, reason, now);
 }
 
 static void probe_all(pln_mesh *mesh, pln_mesh_peer *peer, pln_now now) {
+    PLN_ASSERT(peer->session_count > 0);
     for (size_t i = 0; i < peer->session_count; i++) {
         pln_quic_ping(mesh->quic, peer->sessions[i]->link.conn, now);
     }
@@ -197,6 +200,7 @@ static bool is_ours_to_close(const pln_mesh *mesh, const pln_mesh_peer *peer,
 
 /* Closes what is surplus and idle.  True when something is left to look after. */
 static bool close_surplus(pln_mesh *mesh, pln_mesh_peer *peer, pln_now now) {
+    PLN_ASSERT(peer->primary != NULL);
     bool is_overdue = pln_ts_reached(peer->drain_until, now.mono);
     size_t i = 0;
     while (i < peer->session_count) {
@@ -233,6 +237,7 @@ static bool settle_primary(pln_mesh *mesh, pln_mesh_peer *peer, pln_now now) {
 
 void pln_tie_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     pln_mesh_peer *peer = PLN_TIMER_OWNER(alarm, pln_mesh_peer, settle);
+    PLN_ASSERT(peer->session_count > 0);
     PLN_ASSERT(peer->primary != NULL);
     mesh->dirty = true;
     if (!peer->settled) {

@@ -11,6 +11,7 @@
 /* An id holds the slot's number plus one and how often the slot was used, so that a stale one is
  * found out and 0 names none. */
 static bool take_slot(pln_quic *quic, quic_conn *conn) {
+    PLN_ASSERT(!conn->has_slot);
     if (quic->slot_free == UINT32_MAX) {
         uint32_t cap = quic->slot_cap == 0 ? 16 : 2 * quic->slot_cap;
         quic_slot *slots = pln_realloc(quic->slots, cap * sizeof(*slots));
@@ -27,6 +28,8 @@ static bool take_slot(pln_quic *quic, quic_conn *conn) {
     uint32_t index = quic->slot_free;
     quic_slot *slot = &quic->slots[index];
     quic->slot_free = slot->next_free;
+    PLN_ASSERT(index < quic->slot_cap);
+    PLN_ASSERT(slot->conn == NULL);
     slot->conn = conn;
     conn->id = (pln_conn_id)slot->generation << 32 | (index + 1);
     conn->has_slot = true;
@@ -49,8 +52,10 @@ void pln_quic_conn_release_slot(quic_conn *conn) {
         return;
     }
     uint32_t index = (uint32_t)conn->id - 1;
+    PLN_ASSERT(index < quic->slot_cap);
     quic_slot *slot = &quic->slots[index];
     PLN_ASSERT(slot->conn == conn);
+    PLN_ASSERT(quic->stats.connections > 0);
     slot->conn = NULL;
     slot->generation++;
     slot->next_free = quic->slot_free;
@@ -217,6 +222,7 @@ void pln_quic_conn_end_handshake(quic_conn *conn) {
     pln_quic *quic = conn->quic;
     if (conn->counted_handshake) {
         conn->counted_handshake = false;
+        PLN_ASSERT(conn->quic->stats.handshakes > 0);
         quic->stats.handshakes--;
         QUIC_LIST_REMOVE(quic->half_open_first, quic->half_open_last, conn, half_open);
     }
@@ -224,6 +230,7 @@ void pln_quic_conn_end_handshake(quic_conn *conn) {
 
 /* RFC 9000, 10.1.2: PINGs must come before the smaller of both idle timeouts, and can be lost. */
 static pln_dur effective_keep_alive(const quic_conn *conn) {
+    PLN_ASSERT(conn->ng != NULL);
     pln_dur idle = conn->quic->config.idle_timeout;
     const ngtcp2_transport_params *remote = ngtcp2_conn_get_remote_transport_params(conn->ng);
     if (remote != NULL && remote->max_idle_timeout > 0 && remote->max_idle_timeout < idle) {
@@ -313,6 +320,9 @@ void pln_quic_conn_destroy(quic_conn *conn) {
     pln_quic_cid_clear(conn);
     pln_chunkq_clear(&conn->rx_datagrams);
     pln_bytes_fini(&conn->member_cert);
+    PLN_ASSERT(conn->streams_first == NULL);
+    PLN_ASSERT(!conn->ready);
+    PLN_ASSERT(!conn->ev_listed);
     pln_free(conn->acked_tags);
     pln_free(conn->close_packet);
     pln_free(conn);

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "quic/internal.h"
 
@@ -35,6 +36,8 @@ static void leave_wire(quic_conn *conn) {
 
 /* May free the connection. */
 static void start_linger(quic_conn *conn, quic_linger linger) {
+    PLN_ASSERT(conn->ng != NULL);
+    PLN_ASSERT(conn->linger == LINGER_NONE);
     pln_quic *quic = conn->quic;
     pln_ts until = pln_ts_add(quic->now.mono, 3 * ngtcp2_conn_get_pto(conn->ng));
     pln_quic_conn_unready(conn);
@@ -56,6 +59,7 @@ static void start_linger(quic_conn *conn, quic_linger linger) {
 
 /* Makes the last packet and keeps it; false when there is none to send. */
 static bool store_close(quic_conn *conn, const ngtcp2_ccerr *error) {
+    PLN_ASSERT(conn->close_packet == NULL);
     uint8_t packet[QUIC_CLOSE_BYTES];
     ngtcp2_path_storage path;
     ngtcp2_pkt_info info = {0};
@@ -100,6 +104,7 @@ void pln_quic_linger_packet(quic_conn *conn, const pln_datagram *datagram) {
     if (conn->linger != LINGER_CLOSING) {
         return;
     }
+    PLN_ASSERT(conn->close_packet != NULL);
     conn->close_heard++;
     bool power_of_two = (conn->close_heard & (conn->close_heard - 1)) == 0;
     if (power_of_two) {
@@ -113,6 +118,8 @@ bool pln_quic_linger_transmit(quic_conn *conn, uint8_t *buf, pln_transmit *ret) 
     if (!conn->close_due) {
         return false;
     }
+    PLN_ASSERT(conn->close_packet != NULL);
+    PLN_ASSERT(conn->close_size <= QUIC_CLOSE_BYTES);
     conn->close_due = false;
     memcpy(buf, conn->close_packet, conn->close_size);
     *ret = conn->close_to;
@@ -216,6 +223,7 @@ static ngtcp2_ccerr tell_own_error(quic_conn *conn, int error) {
 
 /* May free the connection. */
 void pln_quic_conn_fail(quic_conn *conn, int error) {
+    PLN_ASSERT(error != 0);
     switch (error) {
     case NGTCP2_ERR_DRAINING:
         tell_peer_closed(conn);

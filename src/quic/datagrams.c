@@ -2,6 +2,7 @@
 /* DATAGRAM frames (RFC 9221): whole or not at all, one to a chunk. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "quic/internal.h"
 
@@ -19,6 +20,7 @@ quic_tagged *pln_quic_sendq_head(quic_sendq *q) {
 }
 
 void pln_quic_sendq_pop(quic_sendq *q) {
+    PLN_ASSERT(q->count > 0);
     pln_chunk_destroy(q->slots[q->first].chunk);
     q->first = (q->first + 1) % q->cap;
     q->count--;
@@ -33,6 +35,7 @@ void pln_quic_sendq_clear(quic_sendq *q) {
 }
 
 static bool grow(quic_sendq *q) {
+    PLN_ASSERT(q->count == q->cap);
     size_t cap = q->cap == 0 ? SENDQ_CAP_FIRST : 2 * q->cap;
     quic_tagged *slots = pln_calloc(cap, sizeof(*slots));
     if (slots == NULL) {
@@ -49,6 +52,8 @@ static bool grow(quic_sendq *q) {
 }
 
 static bool push(quic_sendq *q, pln_chunk *chunk, uint64_t tag) {
+    PLN_ASSERT(q->count <= q->cap);
+    PLN_ASSERT(q->count <= PLN_DATAGRAM_SENDQ_MAX);
     if (q->count == PLN_DATAGRAM_SENDQ_MAX || (q->count == q->cap && !grow(q))) {
         return false;
     }
@@ -126,6 +131,7 @@ bool pln_quic_datagram_received(quic_conn *conn, const uint8_t *data, size_t siz
 
 /* A lost note is like a lost acknowledgement: the owner must bear it anyway. */
 void pln_quic_datagram_acked(quic_conn *conn, uint64_t tag) {
+    PLN_ASSERT(conn->acked_count <= conn->acked_cap);
     if (tag == 0 || conn->acked_count == ACKED_MAX) {
         return;
     }

@@ -9,6 +9,7 @@
 /* ---- Noting ---------------------------------------------------------------------------------- */
 
 void pln_quic_conn_event(quic_conn *conn, unsigned events) {
+    PLN_ASSERT(conn->has_slot || !conn->ev_listed);
     pln_quic *quic = conn->quic;
     conn->events |= events;
     if (!conn->ev_listed && conn->has_slot) {
@@ -58,6 +59,7 @@ static const struct {
 
 /* The peer may open another only now, so that streams nobody reads keep counting against it. */
 static void finish_stream(quic_stream *stream) {
+    PLN_ASSERT(stream->events == 0);
     quic_conn *conn = stream->conn;
     if (conn->ng != NULL && ngtcp2_conn_is_local_stream(conn->ng, stream->key.stream) == 0) {
         ngtcp2_conn_extend_max_streams_bidi(conn->ng, 1);
@@ -163,6 +165,8 @@ static bool take_closed(quic_conn *conn, pln_quic_event *ret) {
 bool pln_quic_poll_event(pln_quic *quic, pln_quic_event *ret) {
     while (quic->ev_first != NULL) {
         quic_conn *conn = quic->ev_first;
+        PLN_ASSERT(conn->ev_listed);
+        PLN_ASSERT(conn->has_slot);
         pln_quic_event event = {.conn = conn->id, .stream = -1};
         if (take_live_event(conn, &event)) {
             QUIC_LIST_REMOVE(quic->ev_first, quic->ev_last, conn, ev);

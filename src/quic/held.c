@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "quic/internal.h"
 
@@ -27,6 +28,8 @@ static size_t long_part(const uint8_t *data, size_t size) {
 }
 
 static void hold(quic_conn *conn, uint8_t ecn, const uint8_t *data, size_t size) {
+    PLN_ASSERT(size > 0);
+    PLN_ASSERT(conn->held_count <= PLN_EARLY_PACKETS_MAX);
     if (conn->held_count == PLN_EARLY_PACKETS_MAX) {
         return; /* A server's first flight has fewer; what is lost here is sent again. */
     }
@@ -62,6 +65,7 @@ size_t pln_quic_hold_early(quic_conn *conn, const pln_datagram *datagram) {
 static quic_held *pop(quic_conn *conn) {
     quic_held *held = conn->held;
     if (held != NULL) {
+        PLN_ASSERT(conn->held_count > 0);
         conn->held = held->next;
         conn->held_count--;
         if (conn->held == NULL) {

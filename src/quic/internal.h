@@ -25,6 +25,7 @@
 #include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/heap.h"
@@ -450,6 +451,7 @@ void pln_quic_conn_forget_events(quic_conn *conn);
  * prev. */
 #define QUIC_LIST_PUSH(first, last, element, link)                                                 \
     do {                                                                                           \
+        PLN_ASSERT((element)->link##_next == NULL && (element)->link##_prev == NULL);              \
         (element)->link##_next = NULL;                                                             \
         (element)->link##_prev = (last);                                                           \
         if ((last) != NULL) {                                                                      \
@@ -462,6 +464,8 @@ void pln_quic_conn_forget_events(quic_conn *conn);
 
 #define QUIC_LIST_REMOVE(first, last, element, link)                                               \
     do {                                                                                           \
+        PLN_ASSERT((element)->link##_prev != NULL || (first) == (element));                        \
+        PLN_ASSERT((element)->link##_next != NULL || (last) == (element));                         \
         if ((element)->link##_prev != NULL) {                                                      \
             (element)->link##_prev->link##_next = (element)->link##_next;                          \
         } else {                                                                                   \

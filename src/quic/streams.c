@@ -27,6 +27,7 @@ static quic_stream *find(const pln_quic *quic, pln_conn_id conn, int64_t id) {
 }
 
 quic_stream *pln_quic_stream_create(quic_conn *conn, int64_t id) {
+    PLN_ASSERT(id >= 0);
     pln_quic *quic = conn->quic;
     quic_stream *stream = pln_calloc(1, sizeof(*stream));
     if (stream == NULL) {
@@ -124,6 +125,9 @@ bool pln_quic_stream_wants(const quic_stream *stream) {
 }
 
 static void append(quic_stream *stream, pln_chunk *chunk) {
+    PLN_ASSERT(!stream->tx_fin_queued);
+    PLN_ASSERT(!stream->tx_closed);
+    PLN_ASSERT((stream->tx_head == NULL) == (stream->tx_tail == NULL));
     chunk->next = NULL;
     if (stream->tx_tail != NULL) {
         stream->tx_tail->next = chunk;
@@ -170,6 +174,8 @@ size_t pln_quic_stream_unacked(const pln_quic *quic, pln_conn_id conn, int64_t i
 
 size_t pln_quic_stream_peek(const quic_stream *stream, ngtcp2_vec *vec, size_t count, size_t bytes,
                             bool *ret_fin) {
+    PLN_ASSERT(stream->tx_cursor == NULL ||
+               stream->tx_cursor_sent < pln_chunk_size(stream->tx_cursor));
     size_t used = 0;
     size_t offered = 0;
     size_t skip = stream->tx_cursor_sent;
@@ -199,6 +205,7 @@ void pln_quic_stream_sent(quic_stream *stream, size_t bytes, bool fin) {
         stream->tx_cursor = stream->tx_cursor->next;
         stream->tx_cursor_sent = 0;
     }
+    PLN_ASSERT(stream->tx_cursor != NULL || bytes == 0);
     pln_quic_stream_unready(stream);
     if (pln_quic_stream_wants(stream)) {
         /* Behind the others: each gets a packet in turn. */
@@ -241,6 +248,7 @@ static void drop_unsent(quic_stream *stream) {
     cursor->next = NULL;
     stream->tx_tail = cursor;
     for (const pln_chunk *chunk = unsent; chunk != NULL; chunk = chunk->next) {
+        PLN_ASSERT(stream->tx_unacked >= pln_chunk_size(chunk));
         stream->tx_unacked -= pln_chunk_size(chunk);
     }
     pln_chunk_destroy_list(unsent);

@@ -52,12 +52,14 @@ static void learn(pln_peer *peer, const pollen_peer_input *input) {
 }
 
 static void wake(const pollen_peer_store *store, pln_peer *peer) {
+    PLN_ASSERT(peer->state == POLLEN_PEER_DISCOVERED);
     first_stage(peer);
     peer->unreachable_cycles = 0;
     peer->due = store->now;
 }
 
 static void attempt(pollen_peer_store *store, pln_peer *peer) {
+    PLN_ASSERT(peer->state == POLLEN_PEER_CONNECTING);
     const pollen_peer_store_config *config = &store->config;
     const pln_dur timeouts[] = {
         [POLLEN_STAGE_EAGER_RETRY] = config->eager_timeout_ns,
@@ -84,6 +86,7 @@ static void take_addr(pln_peer *peer, const pollen_addr *addr) {
 }
 
 static void connected(pollen_peer_store *store, pln_peer *peer, const pollen_peer_input *input) {
+    PLN_ASSERT(peer->state == POLLEN_PEER_CONNECTED);
     take_addr(peer, &input->addr);
     note_generation(peer, input->generation, false);
     peer->inbound = input->inbound;
@@ -96,12 +99,14 @@ static void connected(pollen_peer_store *store, pln_peer *peer, const pollen_pee
 }
 
 static void escalate(pollen_peer_store *store, pln_peer *peer) {
+    PLN_ASSERT(peer->state == POLLEN_PEER_DISCOVERED);
     bool more = pln_peer_stage_escalate(&peer->stage);
     PLN_ASSERT(more);
     peer->due = after_delay(store, pln_backoff_attempt(peer->stage.attempts));
 }
 
 static void escalate_now(pollen_peer_store *store, pln_peer *peer) {
+    PLN_ASSERT(peer->state == POLLEN_PEER_DISCOVERED);
     if (!pln_peer_stage_escalate(&peer->stage)) {
         first_stage(peer);
     }
@@ -109,6 +114,7 @@ static void escalate_now(pollen_peer_store *store, pln_peer *peer) {
 }
 
 static void give_up(pollen_peer_store *store, pln_peer *peer) {
+    PLN_ASSERT(peer->state == POLLEN_PEER_UNREACHABLE);
     const pollen_peer_store_config *config = &store->config;
     pln_dur max =
         peer->permanent ? config->permanent_delay_max_ns : config->unreachable_delay_max_ns;
@@ -126,6 +132,7 @@ static pln_ts after_refusal(pollen_peer_store *store, pln_peer *peer) {
 }
 
 static void refused(pollen_peer_store *store, pln_peer *peer) {
+    PLN_ASSERT(peer->state == POLLEN_PEER_UNREACHABLE);
     peer->refused = true;
     peer->asked_for = false;
     peer->stage.attempts = 0;
@@ -133,6 +140,7 @@ static void refused(pollen_peer_store *store, pln_peer *peer) {
 }
 
 static void lost(pollen_peer_store *store, pln_peer *peer, const pollen_peer_input *input) {
+    PLN_ASSERT(peer->state == POLLEN_PEER_DISCOVERED);
     note_end(store, peer, input->reason);
     note_generation(peer, input->generation, true);
     first_stage(peer);
@@ -209,6 +217,7 @@ static void leave(pollen_peer_store *store, pln_peer *peer, pollen_peer_state ol
     pln_peer_output_withdraw(store, peer);
     peer->refused = false;
     if (old == POLLEN_PEER_CONNECTING) {
+        PLN_ASSERT(peer->attempt != 0);
         peer->attempt = 0;
         peer->deadline = PLN_TS_NEVER;
         peer->hurried = false;
@@ -253,6 +262,7 @@ static void requeue(pollen_peer_store *store, pln_peer *peer) {
     peer->queue = queue;
     peer->queued_at = at;
     if (queue != PLN_PEER_QUEUE_NONE) {
+        PLN_ASSERT(at != PLN_TS_NEVER);
         pln_tree_insert(&store->queues[queue], &peer->by_time);
     }
 }

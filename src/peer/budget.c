@@ -38,6 +38,7 @@ bool pln_budget_take(pln_budget *budget, bool favoured, pln_ts now) {
     }
     pln_ts start = budget->arrival > now ? budget->arrival : now;
     budget->arrival = pln_ts_add(start, budget->interval);
+    PLN_ASSERT(budget->in_flight_max == 0 || budget->in_flight < budget->in_flight_max);
     budget->in_flight++;
     return true;
 }

@@ -211,6 +211,8 @@ static pollen_err step_known(pollen_peer_store *store, pln_peer *peer,
 }
 
 static pln_peer *queue_first(const pollen_peer_store *store, pln_peer_queue queue) {
+    PLN_ASSERT(queue != PLN_PEER_QUEUE_NONE);
+    PLN_ASSERT(queue < PLN_PEER_QUEUE_COUNT);
     pln_tree_node *node = pln_tree_first(&store->queues[queue]);
     return node == NULL ? NULL : by_time_owner(node);
 }
@@ -225,6 +227,7 @@ static void fail_overdue(pollen_peer_store *store) {
         if (peer == NULL || !pln_ts_reached(peer->queued_at, store->now)) {
             break;
         }
+        PLN_ASSERT(peer->state == POLLEN_PEER_CONNECTING);
         pln_peer_apply(store, peer, pln_peer_classify_failure(peer, silence.reason), &silence);
     }
 }

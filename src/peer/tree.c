@@ -21,11 +21,13 @@ static size_t size_of(const pln_tree_node *node) {
 }
 
 static void recount(pln_tree_node *node) {
+    PLN_ASSERT(node != NULL);
     node->size = 1 + size_of(node->left) + size_of(node->right);
 }
 
 /* A left child at its parent's level becomes the parent. */
 static pln_tree_node *skew(pln_tree_node *node) {
+    PLN_ASSERT(node->level > 0);
     pln_tree_node *left = node->left;
     if (level_of(left) != node->level) {
         return node;
@@ -39,6 +41,7 @@ static pln_tree_node *skew(pln_tree_node *node) {
 
 /* Of three nodes in a row to the right at one level, the middle one rises. */
 static pln_tree_node *split(pln_tree_node *node) {
+    PLN_ASSERT(node->level > 0);
     pln_tree_node *right = node->right;
     if (right == NULL || level_of(right->right) != node->level) {
         return node;
@@ -68,6 +71,7 @@ static pln_tree_node *insert_below(pln_tree *tree, pln_tree_node *root, pln_tree
 }
 
 void pln_tree_insert(pln_tree *tree, pln_tree_node *node) {
+    PLN_ASSERT(tree->compare != NULL);
     *node = (pln_tree_node){.size = 1, .level = 1};
     tree->root = insert_below(tree, tree->root, node);
 }
@@ -136,6 +140,7 @@ static pln_tree_node *remove_below(pln_tree *tree, pln_tree_node *root, pln_tree
 }
 
 void pln_tree_remove(pln_tree *tree, pln_tree_node *node) {
+    PLN_ASSERT(node->size > 0);
     tree->root = remove_below(tree, tree->root, node);
     *node = (pln_tree_node){.size = 0};
 }

@@ -73,22 +73,21 @@ pln_link *pln_directory_remove(pln_directory *directory, const pollen_key *peer,
     return link;
 }
 
-/* Frees it unless a command still points to it. */
-static void free_idle(pln_link *link, bool cmd_queued) {
-    if (cmd_queued) {
-        return;
-    }
+static void free_link(pln_link *link) {
     pln_chunkq_clear(&link->outbox);
     pln_chunkq_clear(&link->held);
     pln_free(link);
 }
 
 void pln_directory_free(pln_directory *directory, pln_link *link) {
-    PLN_ASSERT(link->gone);
     pthread_mutex_lock(&directory->lock);
-    bool cmd_queued = link->cmd_queued;
+    PLN_ASSERT(link->gone);
+    link->released = true;
+    bool idle = !link->cmd_queued;
     pthread_mutex_unlock(&directory->lock);
-    free_idle(link, cmd_queued);
+    if (idle) {
+        free_link(link);
+    }
 }
 
 static void take_locked(pln_link *link) {
@@ -163,10 +162,11 @@ pollen_err pln_directory_send(pln_directory *directory, const pollen_key *peer,
 void pln_directory_unqueue(pln_directory *directory, pln_link *link) {
     pthread_mutex_lock(&directory->lock);
     link->cmd_queued = false;
-    bool gone = link->gone;
+    /* Between its removal and pln_directory_free() the loop still holds it. */
+    bool last = link->released;
     pthread_mutex_unlock(&directory->lock);
-    if (gone) {
-        free_idle(link, false);
+    if (last) {
+        free_link(link);
     }
 }
 
@@ -190,7 +190,7 @@ size_t pln_directory_peers(pln_directory *directory, pollen_key *keys, size_t ca
         }
         pln_free(all);
     }
-    return count;
+    return filled; /* Nobody, when there is no memory to put them in order. */
 }
 
 pollen_err pln_directory_addr(pln_directory *directory, const pollen_key *peer, pollen_addr *ret) {

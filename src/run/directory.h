@@ -32,7 +32,8 @@ typedef struct pln_link {
     pln_chunkq outbox;
     atomic_size_t waiting; /* In outbox and held. */
     bool cmd_queued;
-    bool gone; /* Out of the directory; freed when its command has run. */
+    bool gone;     /* Out of the directory. */
+    bool released; /* The loop is done with it as well; freed when its command has run. */
     /* the loop's alone */
     pln_chunkq held;
     struct pln_link *next_blocked;

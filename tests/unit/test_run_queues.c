@@ -15,6 +15,7 @@
 
 #include "base/limits.h"
 #include "run/cmdq.h"
+#include "run/directory.h"
 #include "run/eventq.h"
 #include "run/inbox.h"
 
@@ -531,6 +532,79 @@ static void what_was_queued_can_be_pulled_after_the_close(void **state) {
     assert_quiet(q);
 }
 
+/* ---- Links to peers -------------------------------------------------------------------------- */
+
+static pln_link *send_to(pln_directory *directory, const pollen_key *peer, pollen_err wanted) {
+    pln_link *link;
+    pln_chunk *chunk = pln_chunk_create(8);
+    assert_non_null(chunk);
+    chunk->end = 8;
+    const pollen_err err =
+        pln_directory_send(directory, peer, POLLEN_ENVELOPE_PAYLOAD, chunk, &link);
+    assert_int_equal(err, wanted);
+    if (err != POLLEN_OK) {
+        assert_null(link);
+        pln_chunk_destroy(chunk);
+    }
+    return link;
+}
+
+static void add_link(pln_directory *directory, const pollen_key *peer, uint64_t generation) {
+    const pln_session_info info = {
+        .peer = *peer, .generation = generation, .envelope_max = 100, .speaks_2 = true};
+    assert_int_equal(pln_directory_update(directory, &info, NULL), POLLEN_OK);
+}
+
+static void a_full_outbox_says_so_and_asks_for_one_look(void **state) {
+    (void)state;
+    const pollen_key peer = key_of(1);
+    const pollen_key nobody = key_of(2);
+    pln_directory directory;
+    pln_directory_init(&directory, &hash_key);
+    (void)send_to(&directory, &nobody, POLLEN_ENOTCONN);
+    add_link(&directory, &peer, 1);
+    pln_link *link = send_to(&directory, &peer, POLLEN_OK);
+    assert_non_null(link);
+    for (int i = 1; i < PLN_DATAGRAM_SENDQ_MAX; i++) {
+        assert_null(send_to(&directory, &peer, POLLEN_OK));
+    }
+    (void)send_to(&directory, &peer, POLLEN_EAGAIN);
+    assert_true(pln_directory_done(&directory, link));
+    assert_int_equal(link->held.count, PLN_DATAGRAM_SENDQ_MAX);
+    assert_null(pln_directory_remove(&directory, &peer, 2)); /* A newer session's link stays. */
+    assert_ptr_equal(pln_directory_remove(&directory, &peer, 1), link);
+    pln_directory_free(&directory, link);
+    (void)send_to(&directory, &peer, POLLEN_ENOTCONN);
+    pln_directory_close(&directory);
+    (void)send_to(&directory, &peer, POLLEN_ECLOSED);
+    pln_directory_fini(&directory);
+}
+
+/* A sender whose command was refused and the loop that closes meet in any order; who comes last
+ * frees the link, and nobody touches it afterwards. */
+static void a_link_is_freed_once_whoever_comes_last(void **state) {
+    (void)state;
+    const pollen_key peer = key_of(1);
+    pln_directory directory;
+    pln_directory_init(&directory, &hash_key);
+    for (int unqueue_at = 0; unqueue_at < 3; unqueue_at++) {
+        add_link(&directory, &peer, 1);
+        pln_link *link = send_to(&directory, &peer, POLLEN_OK);
+        if (unqueue_at == 0) {
+            pln_directory_unqueue(&directory, link);
+        }
+        assert_ptr_equal(pln_directory_remove(&directory, &peer, 1), link);
+        if (unqueue_at == 1) {
+            pln_directory_unqueue(&directory, link);
+        }
+        pln_directory_free(&directory, link);
+        if (unqueue_at == 2) {
+            pln_directory_unqueue(&directory, link);
+        }
+    }
+    pln_directory_fini(&directory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commands_come_in_the_order_they_were_pushed),
@@ -543,6 +617,8 @@ int main(void) {
         cmocka_unit_test(many_that_flood_at_once_leave_room_for_one_more),
         cmocka_unit_test(what_a_peer_sent_outlives_its_session),
         cmocka_unit_test(a_closed_inbox_drops_everything),
+        cmocka_unit_test(a_full_outbox_says_so_and_asks_for_one_look),
+        cmocka_unit_test(a_link_is_freed_once_whoever_comes_last),
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_events, tear_down_events)
         TEST(a_puller_that_keeps_up_sees_every_event_once),
         TEST(a_thousand_flaps_leave_the_newest_session),

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "run/clock.h"
 #include "run/last_error.h"
+#include "run/loop.h"
 #include "run/runtime.h"
 
 /* Written bytes travel in chunks of this size;
@@ -35,6 +36,7 @@ pollen_err pollen_mesh_open_stream(pollen_mesh *mesh, const pollen_key *peer, ui
     call->port = port;
     call->deadline = pln_clock_deadline(timeout_ms);
     call->stream = stream;
+    pln_loop_enter(mesh); /* A stream that came too late is given back to the mesh below. */
     pollen_err err = pln_call_run(mesh, call, cancel);
     if (err == POLLEN_OK) {
         call->stream = NULL; /* Now the caller's. */
@@ -43,6 +45,7 @@ pollen_err pollen_mesh_open_stream(pollen_mesh *mesh, const pollen_key *peer, ui
         pln_last_error_peer("open stream to", peer, NULL, err, call->detail);
     }
     pln_call_unref(call);
+    pln_loop_leave(mesh);
     return err;
 }
 

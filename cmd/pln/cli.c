@@ -262,8 +262,8 @@ static pln_exit run(pln_cli *cli, int argc, char **argv) {
     return code != PLN_EXIT_OK ? code : cli->verb->run(cli);
 }
 
-/* Keys and tokens live in every verb's process: no core file, no other process of the user that looks
- * in. */
+/* Keys and tokens live in every verb's process: no core file, no other process of the user that
+ * looks in. */
 static void protect_memory(void) {
     const struct rlimit none = {0};
     (void)setrlimit(RLIMIT_CORE, &none);

@@ -118,7 +118,7 @@ static void looking_does_not_wait_and_does_not_dispatch(void **state) {
     rig_fini(&r);
 }
 
-/* ---- A loop of two meshes, and calls from another thread -------------------------------------- */
+/* ---- A loop of two meshes, and calls from another thread ------------------------------------- */
 
 typedef struct job {
     rig *r;

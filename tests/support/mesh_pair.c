@@ -167,7 +167,8 @@ static pln_ts expiry_of(const mp_node *node) {
 
 static void set_now(mp_world *world, pln_ts mono) {
     world->now.mono = mono;
-    world->now.wall = MP_WALL_START + (pln_wall)((mono - MP_START) / PLN_NS_PER_S);
+    world->now.wall =
+        MP_WALL_START + world->wall_jump + (pln_wall)((mono - MP_START) / PLN_NS_PER_S);
 }
 
 static void deliver(mp_world *world) {

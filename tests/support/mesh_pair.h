@@ -46,8 +46,9 @@ typedef struct mp_node {
 
 struct mp_world {
     pln_now now;
-    pln_ts epoch;  /* For the wall clock. */
-    pln_dur delay; /* One way. */
+    pln_ts epoch;       /* For the wall clock. */
+    pln_wall wall_jump; /* Seconds that the wall clock is wrong by. */
+    pln_dur delay;      /* One way. */
     uint32_t loss_percent;
     size_t mtu; /* Larger UDP payloads vanish; 1452 as on Ethernet with IPv6. */
     mp_node nodes[MP_NODES_MAX];

@@ -576,6 +576,22 @@ static void a_certificate_that_runs_out_ends_the_session(void **state) {
     expect_end(b, POLLEN_END_CERT_EXPIRED);
 }
 
+/* What runs by intervals runs by the monotonic clock. */
+static void a_wall_clock_that_jumps_a_day_ends_no_session(void **state) {
+    mp_world *world = *state;
+    mp_node *a = mp_add(world);
+    mp_node *b = mp_add(world);
+    mp_join(a, b);
+    static const pln_wall jumps[] = {86400, -86400, 0};
+    for (size_t i = 0; i < 3; i++) {
+        world->wall_jump = jumps[i];
+        mp_run(world, PLN_S(4000)); /* Certificates are looked at once an hour. */
+        assert_int_equal(mp_sessions(a), 1);
+        assert_int_equal(mp_sessions(b), 1);
+        assert_int_equal(mp_count(a, PLN_MESH_DISCONNECTED), 0);
+    }
+}
+
 static void shutdown_ends_everything_once(void **state) {
     mp_world *world = *state;
     mp_node *a = mp_add(world);
@@ -714,6 +730,7 @@ int main(void) {
         TEST(close_of_an_unknown_peer_does_nothing),
         TEST(a_revocation_closes_subjects_and_those_the_subject_admitted),
         TEST(a_certificate_that_runs_out_ends_the_session),
+        TEST(a_wall_clock_that_jumps_a_day_ends_no_session),
         TEST(shutdown_ends_everything_once),
         TEST(garbage_ends_that_session_alone),
         TEST(every_session_gives_one_pair_of_events_whoever_polls_late),

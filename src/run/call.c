@@ -37,7 +37,8 @@ pollen_err pln_request(pollen_mesh *mesh, pln_request_fn fn, void *arg) {
     if (err == POLLEN_OK) {
         pthread_mutex_lock(&r.monitor.lock);
         while (!r.done) {
-            err = pln_wait_step(&wait); /* Has no deadline and no cancel, so it cannot fail. */
+            err = pln_wait_step(&wait);
+            PLN_ASSERT(err == POLLEN_OK); /* It has no deadline and no cancel. */
         }
         err = r.err;
         pthread_mutex_unlock(&r.monitor.lock);
@@ -211,9 +212,7 @@ void pln_call_abandon(pollen_mesh *mesh, pln_call *call) {
     }
 }
 
-/* The core keeps the deadline and knows best what failed; ours only ends the call of a thread whose
- * driver went away.  A deadline that is past leaves the core a moment to look. */
-static pln_ts last_moment(pln_ts deadline) {
+pln_ts pln_call_last_moment(pln_ts deadline) {
     pln_ts now = deadline == PLN_TS_NEVER ? 0 : pln_clock_mono();
     return pln_ts_add(deadline > now ? deadline : now, PLN_S(1));
 }
@@ -221,7 +220,7 @@ static pln_ts last_moment(pln_ts deadline) {
 pollen_err pln_call_run(pollen_mesh *mesh, pln_call *call, pollen_cancel *cancel) {
     pln_monitor *monitor = &call->signal->monitor;
     pln_wait wait;
-    pln_wait_begin(&wait, mesh, monitor, last_moment(call->deadline), cancel);
+    pln_wait_begin(&wait, mesh, monitor, pln_call_last_moment(call->deadline), cancel);
     (void)pln_call_submit(mesh, call);
     pollen_err err = POLLEN_OK;
     pthread_mutex_lock(&monitor->lock);

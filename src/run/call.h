@@ -74,6 +74,11 @@ void pln_call_abandon(pollen_mesh *mesh, pln_call *call);
  * deadline passes or cancel fires. */
 POLLEN_MUST_USE pollen_err pln_call_run(pollen_mesh *mesh, pln_call *call, pollen_cancel *cancel);
 
+/* How long to wait for calls of this deadline.  The core keeps it and knows best what failed; ours
+ * only ends the call of a thread whose driver went away.  One that is past leaves the core a moment
+ * to look. */
+pln_ts pln_call_last_moment(pln_ts deadline);
+
 /* ---- The loop's side ------------------------------------------------------------------------- */
 
 /* The core's OP_DONE; takes what the event owns. */

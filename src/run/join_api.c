@@ -25,19 +25,21 @@ static void start_redeem(pollen_mesh *mesh, pln_call *call) {
 }
 
 /* First addresses first, so that every bootstrap peer is tried before any is tried twice. */
-static void spread_paths(pln_call *call, const pln_target *targets, size_t count) {
+static void spread_paths(pln_call *call, const pln_targets *targets) {
     for (size_t i = 0; i < PLN_DIAL_ADDRS_MAX; i++) {
-        for (size_t t = 0; t < count && call->path_count < REDEEM_PATHS_MAX; t++) {
-            if (i < targets[t].addr_count) {
-                call->targets[call->path_count] = targets[t].peer;
-                call->paths[call->path_count++] = (pln_path){PLN_VIA_MAIN, targets[t].addrs[i]};
+        for (size_t t = 0; t < targets->count && call->path_count < REDEEM_PATHS_MAX; t++) {
+            const pln_target *target = &targets->items[t];
+            if (i < target->addr_count) {
+                call->targets[call->path_count] = target->peer;
+                call->paths[call->path_count++] = (pln_path){PLN_VIA_MAIN, target->addrs[i]};
             }
         }
     }
 }
 
 /* Takes what is in the invite. */
-static pollen_err fill_redeem(pln_call *call, pln_invite_token *invite, const pollen_key *self) {
+static pollen_err fill_redeem(pollen_mesh *mesh, pln_call *call, pln_invite_token *invite,
+                              pollen_cancel *cancel) {
     call->invite = pln_memdup(invite, sizeof(*invite));
     call->targets = pln_calloc(REDEEM_PATHS_MAX, sizeof(*call->targets));
     call->paths = pln_calloc(REDEEM_PATHS_MAX, sizeof(*call->paths));
@@ -47,14 +49,14 @@ static pollen_err fill_redeem(pln_call *call, pln_invite_token *invite, const po
         return POLLEN_ENOMEM;
     }
     *invite = (pln_invite_token){0};
-    pln_target *targets;
-    size_t count;
-    pollen_err err = pln_targets_resolve(&call->invite->bootstrap, self, &targets, &count);
+    pln_targets targets;
+    pollen_err err =
+        pln_targets_resolve(mesh, &call->invite->bootstrap, call->deadline, cancel, &targets);
     if (err != POLLEN_OK) {
         return err;
     }
-    spread_paths(call, targets, count);
-    pln_free(targets);
+    spread_paths(call, &targets);
+    pln_free(targets.items);
     return call->path_count > 0 ? POLLEN_OK : POLLEN_EUNREACHABLE;
 }
 
@@ -66,7 +68,7 @@ static pollen_err redeem(pollen_mesh *mesh, pln_invite_token *invite, pln_ts dea
         return POLLEN_ENOMEM;
     }
     call->deadline = deadline;
-    pollen_err err = fill_redeem(call, invite, &mesh->key);
+    pollen_err err = fill_redeem(mesh, call, invite, cancel);
     if (err == POLLEN_OK) {
         err = pln_call_run(mesh, call, cancel);
     }
@@ -90,13 +92,14 @@ typedef struct dials {
     size_t count;
 } dials;
 
-static pollen_err start_dials(pollen_mesh *mesh, const pln_target *targets, size_t count,
-                              pln_ts deadline, dials *all) {
+static pollen_err start_dials(pollen_mesh *mesh, const pln_targets *targets, pln_ts deadline,
+                              dials *all) {
     pollen_err err = POLLEN_EUNREACHABLE;
-    for (size_t i = 0; i < count && all->count < PLN_BOOTSTRAP_MAX; i++) {
+    for (size_t i = 0; i < targets->count && all->count < PLN_BOOTSTRAP_MAX; i++) {
+        const pln_target *target = &targets->items[i];
         pln_call *call;
-        err = pln_connect_create(mesh, &targets[i].peer, targets[i].addrs, targets[i].addr_count,
-                                 deadline, all->count > 0 ? all->calls[0] : NULL, &call);
+        err = pln_connect_create(mesh, &target->peer, target->addrs, target->addr_count, deadline,
+                                 all->count > 0 ? all->calls[0] : NULL, &call);
         if (err == POLLEN_OK) {
             all->calls[all->count++] = call;
         }
@@ -129,7 +132,7 @@ static pollen_err wait_for_dials(pollen_mesh *mesh, dials *all, pln_ts deadline,
     pln_monitor *monitor = &all->calls[0]->monitor;
     pollen_err waited = POLLEN_OK, result = POLLEN_OK;
     pln_wait wait;
-    pln_wait_begin(&wait, mesh, monitor, pln_ts_add(deadline, PLN_S(1)), cancel);
+    pln_wait_begin(&wait, mesh, monitor, pln_call_last_moment(deadline), cancel);
     pthread_mutex_lock(&monitor->lock);
     while (!is_decided(all, &result) && waited == POLLEN_OK) {
         waited = pln_wait_step(&wait);
@@ -147,14 +150,13 @@ static pollen_err go_to(pollen_mesh *mesh, const pln_bootstraps *bootstrap, pln_
     if (bootstrap->count == 0) {
         return POLLEN_OK; /* A token may leave it to the joiner where to go. */
     }
-    pln_target *targets;
-    size_t count;
-    pollen_err err = pln_targets_resolve(bootstrap, &mesh->key, &targets, &count);
+    pln_targets targets;
+    pollen_err err = pln_targets_resolve(mesh, bootstrap, deadline, cancel, &targets);
     if (err != POLLEN_OK) {
         return err;
     }
     dials all = {.count = 0};
-    err = start_dials(mesh, targets, count, deadline, &all);
+    err = start_dials(mesh, &targets, deadline, &all);
     if (err == POLLEN_OK) {
         err = wait_for_dials(mesh, &all, deadline, cancel);
     }
@@ -165,7 +167,7 @@ static pollen_err go_to(pollen_mesh *mesh, const pln_bootstraps *bootstrap, pln_
     for (size_t i = all.count; i-- > 0;) {
         pln_call_unref(all.calls[i]);
     }
-    pln_free(targets);
+    pln_free(targets.items);
     return err;
 }
 

@@ -338,6 +338,13 @@ bool pln_loop_is_driver(pollen_mesh *mesh) {
     return mesh->external && atomic_load(&mesh->driver) == (uintptr_t)pthread_self();
 }
 
+bool pln_loop_is_closed(pollen_mesh *mesh) {
+    pthread_mutex_lock(&mesh->life_monitor.lock);
+    bool closed = mesh->life != PLN_LIFE_OPEN;
+    pthread_mutex_unlock(&mesh->life_monitor.lock);
+    return closed;
+}
+
 void pln_loop_enter(pollen_mesh *mesh) {
     pthread_mutex_lock(&mesh->life_monitor.lock);
     mesh->inside++;

@@ -29,6 +29,9 @@ void pln_loop_wake(pollen_mesh *mesh);
 /* With an external loop: this thread is the one that dispatches. */
 bool pln_loop_is_driver(pollen_mesh *mesh);
 
+/* The mesh closes or has closed. */
+bool pln_loop_is_closed(pollen_mesh *mesh);
+
 /* A waiting call begins / has returned; pollen_mesh_destroy() waits for them. */
 void pln_loop_enter(pollen_mesh *mesh);
 void pln_loop_leave(pollen_mesh *mesh);

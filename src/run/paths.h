@@ -12,17 +12,23 @@ typedef struct pln_target {
     size_t addr_count;
 } pln_target;
 
+/* Owner: the items are the holder's (pln_free). */
+typedef struct pln_targets {
+    pln_target *items; /* NULL when there are none. */
+    size_t count;
+} pln_targets;
+
 /*
- * Resolves the addresses of the bootstrap peers, leaving out ourselves and those that have none
- * left.
+ * The addresses of the bootstrap peers, leaving out ourselves and those that have none.  Host names
+ * are looked up on a thread of its own, because the system's resolver knows no deadline; those it
+ * has not answered in time are left out, unless nothing else is there.
  *
- * Owner:  ret_targets is the caller's (pln_free), NULL when there are none.
- * Thread: any but the loop's: it waits for the system's resolver where there are host names.
- * Errors: POLLEN_ENOMEM
+ * Thread: any but the loop's: it waits.
+ * Errors: POLLEN_ETIMEDOUT, POLLEN_ECANCELED, POLLEN_ECLOSED, POLLEN_ENOMEM
  */
-POLLEN_MUST_USE pollen_err pln_targets_resolve(const pln_bootstraps *bootstrap,
-                                               const pollen_key *self, pln_target **ret_targets,
-                                               size_t *ret_count);
+POLLEN_MUST_USE pollen_err pln_targets_resolve(pollen_mesh *mesh, const pln_bootstraps *bootstrap,
+                                               pln_ts deadline, pollen_cancel *cancel,
+                                               pln_targets *ret);
 
 /* A call that connects; signal as in pln_call_create().
  * Errors: POLLEN_EINVAL (our own key), POLLEN_EADDR (no usable address), POLLEN_ENOMEM */

@@ -189,6 +189,32 @@ static void one_live_address_among_dead_ones_is_found(void **state) {
     host_fini(&h);
 }
 
+/* Names are the joiner's to resolve; this one is in every system's own list. */
+static void a_host_name_is_looked_up(void **state) {
+    (void)state;
+    host h;
+    pollen_credentials *creds;
+    pollen_key key;
+    char name[32];
+    const char *addrs[] = {name};
+    host_init(&h);
+    (void)snprintf(name, sizeof(name), "localhost:%u", (unsigned)h.addr.port);
+    pollen_bootstrap named = {.peer = h.key, .addrs = addrs, .addr_count = 1};
+    pollen_mesh *mesh = outsider(&creds, &key);
+    char *token = rig_token(h.creds, &key, &named);
+    char *invite = make_invite(h.creds, &named, NULL);
+    char *answer;
+    pollen_seed seed = {{8}};
+    assert_ok(pollen_mesh_join_with_token(mesh, token, SOON_MS, NULL));
+    assert_ok(pollen_redeem_invite(&seed, invite, SOON_MS, &answer));
+    pollen_text_free(answer);
+    pollen_text_free(invite);
+    pollen_text_free(token);
+    pollen_mesh_destroy(mesh);
+    pollen_credentials_destroy(creds);
+    host_fini(&h);
+}
+
 /* ---- By invite ------------------------------------------------------------------------------- */
 
 static void an_invite_leads_to_a_session_on_both_ends(void **state) {
@@ -380,6 +406,7 @@ int main(void) {
         cmocka_unit_test(a_token_is_for_its_subject),
         cmocka_unit_test(garbage_is_no_token),
         cmocka_unit_test(one_live_address_among_dead_ones_is_found),
+        cmocka_unit_test(a_host_name_is_looked_up),
         cmocka_unit_test(an_invite_leads_to_a_session_on_both_ends),
         cmocka_unit_test(an_invite_that_expired_a_second_ago_is_refused),
         cmocka_unit_test(an_invite_admits_one_key_as_often_as_it_asks),

@@ -92,6 +92,29 @@ static void a_batch_of_the_reference_s_that_we_lost_is_asked_for_again(void **st
     state_net_fini(&p->net);
 }
 
+static void many_changes_are_told_in_envelopes_that_fit(void **state) {
+    (void)state;
+    pair *p = new_pair(0);
+    pln_gossip_batch batch = {0};
+    pln_bytes envelope = {0};
+    size_t envelopes = 0;
+    for (unsigned i = 0; i < 60; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "service %u", i);
+        set_service(p, 0, name);
+    }
+    while (pln_state_poll_broadcast(p->net.states[0], &envelope)) {
+        assert_in_range(envelope.size, 1, PLN_ENVELOPE_BYTES_TARGET);
+        rig_read_events(&envelope, &batch);
+        pln_bytes_fini(&envelope);
+        envelopes += 1;
+    }
+    assert_int_equal(batch.count, 60);
+    assert_int_equal(envelopes, 5);
+    pln_gossip_batch_fini(&batch);
+    state_net_fini(&p->net);
+}
+
 /* ---- Clocks ---------------------------------------------------------------------------------- */
 
 /* Members with as many events each as their number says, up to 16. */
@@ -449,6 +472,7 @@ int main(void) {
         cmocka_unit_test(two_that_lack_different_events_of_a_third_tell_each_other),
         cmocka_unit_test(a_batch_that_the_reference_lost_is_sent_again_unasked),
         cmocka_unit_test(a_batch_of_the_reference_s_that_we_lost_is_asked_for_again),
+        cmocka_unit_test(many_changes_are_told_in_envelopes_that_fit),
         cmocka_unit_test(a_clock_names_everybody_while_that_fits),
         cmocka_unit_test(a_clock_of_many_still_fits),
         cmocka_unit_test(the_reference_is_not_made_to_flood_us),

@@ -215,6 +215,25 @@ static void a_forged_leap_of_ours_is_not_taken_over(void **arg) {
     assert_false(pln_state_poll_broadcast(f->state, &envelope));
 }
 
+/* Two events with one counter: whichever comes first, one of them wins everywhere. */
+static void of_two_events_with_one_counter_the_same_wins_in_any_order(void **arg) {
+    fixture *f = *arg;
+    pln_state *other = rig_state(&f->us, NULL);
+    for (uint32_t i = 1; i <= 8; i++) {
+        tell(f, &f->honest, rig_external_port(&f->victim, i, 100 + i));
+        tell(f, &f->liar, rig_external_port(&f->victim, i, 200 + i));
+        pln_gossip_event event = rig_external_port(&f->victim, i, 200 + i);
+        rig_apply_one(other, &f->liar, &event);
+        event = rig_external_port(&f->victim, i, 100 + i);
+        rig_apply_one(other, &f->honest, &event);
+        rig_assert_equal(f->state, other);
+    }
+    tell(f, &f->honest, rig_service(&f->victim, 9, "web", 80));
+    tell(f, &f->liar, rig_deleted(rig_service(&f->victim, 9, "web", 0)));
+    assert_int_equal(rig_service_port(f->state, &f->victim, "web"), 0);
+    pln_state_destroy(other);
+}
+
 /* ---- Forged events of ours ------------------------------------------------------------------- */
 
 static void many_forged_events_of_ours_cost_one_broadcast(void **arg) {
@@ -552,6 +571,7 @@ int main(void) {
         TEST(an_author_itself_may_leap),
         TEST(a_forged_leap_is_dropped_when_the_author_says_so),
         TEST(a_forged_leap_of_ours_is_not_taken_over),
+        TEST(of_two_events_with_one_counter_the_same_wins_in_any_order),
         TEST(many_forged_events_of_ours_cost_one_broadcast),
         TEST(forged_events_of_ours_are_overridden_once_a_second),
         TEST(forged_services_of_ours_are_bounded),

@@ -93,7 +93,7 @@ static pollen_err check_dirs(const char *dir) {
     if (lstat(path, &st) != 0) {
         const int error = errno;
         const bool missing = error == ENOENT || error == ENOTDIR;
-        pln_last_error_set("%s: %s", dir, missing ? "no node here" : strerror(error));
+        pln_last_error_set("%s: %s", dir, missing ? "no node here" : pln_errno_text(error));
         return missing ? POLLEN_ENOENT : error == EACCES ? POLLEN_EPERM : POLLEN_EIO;
     }
     return ensure_dirs(dir);
@@ -356,6 +356,22 @@ static pollen_err check_identity(const char *dir, const key_files *files, const 
     return err == POLLEN_ENOENT ? POLLEN_OK : err;
 }
 
+/* Nor is a membership of another cluster: it could not be had back, and a crash between the two files
+ * would leave a trust bundle and a certificate that contradict each other. */
+static pollen_err check_cluster(const char *dir, const pln_trust *trust) {
+    if (!exists(dir, MEMBER_NAME)) {
+        return POLLEN_OK;
+    }
+    pln_trust stored = {.wire = {.data = NULL}};
+    const pollen_err err = load_trust(dir, &stored);
+    const bool foreign = err == POLLEN_OK && !pln_trust_equal(&stored, trust);
+    pln_trust_fini(&stored);
+    pln_last_error_clear();
+    return foreign                ? broken(dir, TRUST_NAME, POLLEN_ECLUSTER, "of another cluster")
+           : err == POLLEN_ENOMEM ? err
+                                  : POLLEN_OK;
+}
+
 pollen_err pln_statedir_save_credentials(const char *dir, const pln_credentials *creds) {
     pollen_err err = ensure_dirs(dir);
     if (err == POLLEN_OK) {
@@ -363,6 +379,9 @@ pollen_err pln_statedir_save_credentials(const char *dir, const pln_credentials 
     }
     if (err == POLLEN_OK && creds->has_signer) {
         err = check_identity(dir, &admin_files, &creds->signer.seed);
+    }
+    if (err == POLLEN_OK && creds->enrolled) {
+        err = check_cluster(dir, &creds->trust);
     }
     if (err == POLLEN_OK) {
         err = save_pair(dir, &node_files, &creds->seed);

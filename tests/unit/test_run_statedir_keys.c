@@ -621,6 +621,25 @@ static void test_another_private_key_is_not_overwritten(void **state) {
     pln_credentials_fini(&foreign);
 }
 
+/* Of a node that was not loaded from here, say; joining looks only at what it has in memory. */
+static void test_a_membership_of_another_cluster_is_not_overwritten(void **state) {
+    fixture *f = *state;
+    pln_credentials other = alice(f);
+    pln_trust_fini(&other.trust);
+    pln_member_cert_fini(&other.member_cert);
+    assert_int_equal(pln_trust_copy(&other.trust, &f->cluster.foreign.trust), POLLEN_OK);
+    other.member_cert = cluster_member(&f->cluster, &f->cluster.foreign, &other.key, 86400);
+    save_alice(f);
+    const tree_print before = tree_fingerprint(f->dir);
+    assert_int_equal(pln_statedir_save_credentials(f->dir, &other), POLLEN_ECLUSTER);
+    assert_non_null(strstr(pollen_last_error(), TRUST));
+    tree_assert_same(f->dir, &before);
+    drop(f, MEMBER); /* What a join left that never ended binds nobody. */
+    save(f, &other);
+    assert_loads(f);
+    pln_credentials_fini(&other);
+}
+
 /* A directory in the place of each file in turn stops the save there, as a crash would.  In the
  * place of a key it would do so before anything is written. */
 static void test_a_save_that_stops_anywhere_leaves_what_loads(void **state) {
@@ -708,6 +727,7 @@ int main(void) {
         TEST(test_what_was_saved_loads),
         TEST(test_saved_files_have_the_modes_of_the_reference),
         TEST(test_another_private_key_is_not_overwritten),
+        TEST(test_a_membership_of_another_cluster_is_not_overwritten),
         TEST(test_a_save_that_stops_anywhere_leaves_what_loads),
         TEST(test_a_renewal_that_does_not_fit_keeps_the_old_certificate),
         TEST(test_a_root_does_not_sign_by_a_broken_configuration),

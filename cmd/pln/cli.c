@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 
 #include "pln/out.h"
+#include "run/last_error.h"
 
 enum { OPTS_MAX = 32 };        /* Of one verb, with the global ones. */
 enum { OPT_CODE_FIRST = 256 }; /* getopt's values: above every letter. */

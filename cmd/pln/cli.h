@@ -111,9 +111,6 @@ pln_fail_err(const pln_cli *cli, pollen_err err, const char *hint, const char *f
 /* A hint alone, after something that went well. */
 void pln_hint(const pln_cli *cli, const char *hint);
 
-/* What errno says, a literal. */
-const char *pln_errno_text(int error);
-
 /* A line of progress or advice on stderr. */
 __attribute__((format(printf, 1, 2))) void pln_note(const char *format, ...);
 

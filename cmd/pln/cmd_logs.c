@@ -13,6 +13,7 @@
 #include "pln/logfile.h"
 #include "pln/stopper.h"
 #include "pln/verbs.h"
+#include "run/last_error.h"
 #include "run/statedir.h"
 
 #define FOLLOW_MS 200

@@ -13,6 +13,7 @@
 #include "pln/secret.h"
 #include "pln/stopper.h"
 #include "pln/verbs.h"
+#include "run/last_error.h"
 
 #define CONNECT_TIMEOUT_MS 30000
 

@@ -19,6 +19,7 @@
 #include "pln/notify.h"
 #include "pln/verbs.h"
 #include "run/files.h"
+#include "run/last_error.h"
 
 static const pln_opt opts[] = {
     {"port", 0, "N", "UDP port to listen on; 0 takes any (default: 60611)"},

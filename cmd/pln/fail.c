@@ -83,12 +83,6 @@ pln_exit pln_fail_err(const pln_cli *cli, pollen_err err, const char *hint, cons
     return report(cli, pln_exit_of(err), hint, message);
 }
 
-const char *pln_errno_text(int error) {
-    /* Not strerror(): its buffer is the thread's at best. */
-    const char *text = strerrordesc_np(error);
-    return text != NULL ? text : "unknown error";
-}
-
 void pln_note(const char *format, ...) {
     va_list args;
     va_start(args, format);

@@ -14,6 +14,7 @@
 #include "pln/secret.h"
 #include "run/clock.h"
 #include "run/files.h"
+#include "run/last_error.h"
 #include "run/statedir.h"
 
 void pln_join_fini(pln_join *join) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "pln/out.h"
+#include "run/last_error.h"
 
 void pln_secret_free(char *text) {
     if (text != NULL) {

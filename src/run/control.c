@@ -233,7 +233,7 @@ static pollen_err fill_addr(const char *path, struct sockaddr_un *ret) {
 }
 
 static pollen_err fail_sys(const char *path, int error) {
-    pln_last_error_set("%s: %s", path, strerror(error));
+    pln_last_error_set("%s: %s", path, pln_errno_text(error));
     return error == EACCES || error == EPERM || error == EROFS ? POLLEN_EPERM : POLLEN_ESYS;
 }
 
@@ -384,7 +384,7 @@ pollen_err pln_control_connect(const char *path, int *ret_fd) {
     close(fd);
     if (error == ENOENT || error == ECONNREFUSED || error == ENOTDIR) {
         pln_last_error_set("%s: %s", path,
-                           error == ECONNREFUSED ? "nobody listens" : strerror(error));
+                           error == ECONNREFUSED ? "nobody listens" : pln_errno_text(error));
         return POLLEN_EUNREACHABLE;
     }
     return fail_sys(path, error);

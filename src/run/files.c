@@ -41,7 +41,7 @@ static pollen_err from_errno(int error) {
 static pollen_err fail(const char *what, const char *path, int error) {
     const pollen_err err = from_errno(error);
     pln_last_error_set("%s %s: %s", what, path,
-                       err == POLLEN_EMODE ? "is a link" : strerror(error));
+                       err == POLLEN_EMODE ? "is a link" : pln_errno_text(error));
     return err;
 }
 

@@ -88,6 +88,7 @@ static pln_inbox_peer *find_or_add(pln_inbox *inbox, const pollen_key *peer) {
 
 /* Doubles the ring and lays its content out from the start. */
 static bool grow(pln_inbox_peer *entry) {
+    PLN_ASSERT(entry->count == entry->cap);
     size_t cap = entry->cap == 0 ? RING_START : entry->cap * 2;
     slot *ring = pln_calloc(cap, sizeof(*ring));
     if (ring == NULL) {

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <pollen/admission.h>
 
@@ -21,6 +22,12 @@ void pln_last_error_set(const char *format, ...) {
 
 void pln_last_error_clear(void) {
     text[0] = '\0';
+}
+
+const char *pln_errno_text(int error) {
+    /* Not strerror(): its buffer is the thread's at best. */
+    const char *words = strerrordesc_np(error);
+    return words != NULL ? words : "unknown error";
 }
 
 void pln_last_error_peer(const char *what, const pollen_key *peer, const pollen_addr *addr,

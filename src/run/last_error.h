@@ -9,6 +9,9 @@
 __attribute__((format(printf, 1, 2))) void pln_last_error_set(const char *format, ...);
 void pln_last_error_clear(void);
 
+/* What errno says, a literal. */
+const char *pln_errno_text(int error);
+
 /* "<what> peer <8 digits> at <address>: <error> (<detail>)"; addr may be NULL, detail empty. */
 void pln_last_error_peer(const char *what, const pollen_key *peer, const pollen_addr *addr,
                          pollen_err err, const char *detail);

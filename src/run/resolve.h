@@ -15,7 +15,8 @@ void pln_resolve(const char *text, uint16_t default_port, pollen_addr *addrs, si
                  size_t *count, bool *ret_is_name);
 
 /* The same text in its canonical form: port filled in, brackets where they belong.  Into text of
- * cap bytes; false when it cannot be one.  Asks nobody. */
+ * cap bytes; false when it cannot be one.  Asks nobody.  Stricter than pln_hostport_normalise(),
+ * which takes whatever a file of the reference may hold: this is for what a user types. */
 bool pln_resolve_normalise(const char *from, uint16_t default_port, char *text, size_t cap);
 
 #endif

@@ -33,7 +33,7 @@ pollen_err pln_statedir_default(char *path) {
         (void)snprintf(path, PLN_PATH_BYTES, "%s", SYSTEM_DIR);
         return POLLEN_OK;
     }
-    const char *home = getenv("HOME");
+    const char *home = getenv("HOME"); /* NOLINT(concurrency-mt-unsafe): nobody changes it. */
     if (home == NULL || home[0] != '/') {
         pln_last_error_set("no state directory: HOME is not set");
         return POLLEN_ENOENT;
@@ -99,14 +99,15 @@ pollen_err pln_statedir_lock(const char *dir, int *ret_fd) {
     const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         const int error = errno;
-        pln_last_error_set("%s: %s", path, error == ELOOP ? "is a link" : strerror(error));
+        pln_last_error_set("%s: %s", path, error == ELOOP ? "is a link" : pln_errno_text(error));
         return error == ELOOP                      ? POLLEN_EMODE
                : error == EACCES || error == EROFS ? POLLEN_EPERM
                                                    : POLLEN_EIO;
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         const bool held = errno == EWOULDBLOCK;
-        pln_last_error_set("%s: %s", path, held ? pollen_strerror(POLLEN_EBUSY) : strerror(errno));
+        pln_last_error_set("%s: %s", path,
+                           held ? pollen_strerror(POLLEN_EBUSY) : pln_errno_text(errno));
         (void)close(fd);
         return held ? POLLEN_EBUSY : POLLEN_EIO;
     }

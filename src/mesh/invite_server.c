@@ -87,9 +87,9 @@ static void on_resend(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     send_answer(mesh, PLN_TIMER_OWNER(alarm, pln_invite_conn, resend), now);
 }
 
-/* A connection is worth nothing before it has shown a valid invite, and a joiner does so as soon as it
- * is connected.  So whoever has not gives way, the oldest first: strangers who only dial must not
- * keep joiners out. */
+/* A connection is worth nothing before it has shown a valid invite, and a joiner does so as soon as
+ * it is connected.  So whoever has not gives way, the oldest first: strangers who only dial must
+ * not keep joiners out. */
 static void make_room(pln_mesh *mesh, pln_now now) {
     if (mesh->invite_conn_count < PLN_INVITE_CONNS_MAX) {
         return;
@@ -201,10 +201,19 @@ static const char *reason_of(pollen_err err) {
 
 /* ---- Checks ---------------------------------------------------------------------------------- */
 
-static pollen_err check(const pln_mesh *mesh, const pln_invite_conn *conn,
-                        const pln_invite_token *token, pln_now now) {
+/* POLLEN_EAGAIN: the rate of checks is used up, and the request is to be repeated. */
+static pollen_err check(pln_mesh *mesh, const pln_invite_conn *conn, const pln_invite_token *token,
+                        pln_now now) {
     if (!mesh->creds.enrolled || !mesh->creds.has_signer) {
         return POLLEN_ENOTADMIN;
+    }
+    /* Free of charge, so that whoever knows nothing of the cluster cannot use up the rate. */
+    if (!pln_trust_equal(&token->trust, &mesh->creds.trust)) {
+        return POLLEN_ECLUSTER;
+    }
+    if (!pln_bucket_take(&mesh->invite_bucket, PLN_INVITE_CHECKS_PER_S, PLN_INVITE_CHECK_BURST,
+                         now.mono)) {
+        return POLLEN_EAGAIN;
     }
     pollen_err err = pln_invite_verify_local(token, &mesh->creds.trust, &conn->subject, now.wall);
     if (err != POLLEN_OK) {
@@ -384,7 +393,7 @@ static void decide_token(pln_mesh *mesh, pln_invite_conn *conn, const pln_invite
             return;
         }
     }
-    if (err != POLLEN_OK) {
+    if (err != POLLEN_OK && err != POLLEN_EAGAIN) {
         refuse(mesh, conn, reason_of(err), now);
     }
 }
@@ -412,15 +421,9 @@ static void on_request(pln_mesh *mesh, pln_invite_conn *conn, const uint8_t *bod
         }
         return;
     }
-    /* Each request costs signature checks: those above the rate are served when they are
-     * repeated. */
-    if (conn->state != INVITE_WAITING || size == 0 ||
-        !pln_bucket_take(&mesh->invite_bucket, PLN_INVITE_CHECKS_PER_S, PLN_INVITE_CHECK_BURST,
-                         now.mono) ||
-        !pln_bytes_set(&conn->request, body, size)) {
-        return;
+    if (conn->state == INVITE_WAITING && size > 0 && pln_bytes_set(&conn->request, body, size)) {
+        decide(mesh, conn, now);
     }
-    decide(mesh, conn, now);
 }
 
 void pln_invite_server_on_datagram(pln_mesh *mesh, pln_link *link, const pln_chunk *chunk,

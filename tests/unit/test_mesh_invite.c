@@ -541,6 +541,50 @@ static void silent_clients_do_not_keep_a_joiner_out(void **state) {
     expect_token(t, t->joiner, redeem_now(t, t->joiner));
 }
 
+/* Checking a signature costs, so there is a rate, which foreign invites must not use up. */
+static void foreign_invites_do_not_keep_a_joiner_waiting(void **state) {
+    trio *t = *state;
+    rogue r;
+    pln_signer foreign;
+    assert_int_equal(pln_signer_create_root(&t->world->foreign_seed, 86400, &t->world->rng,
+                                            t->world->now.wall, &foreign),
+                     POLLEN_OK);
+    pln_bootstraps list = {.items = NULL};
+    const char *addr = "10.0.0.1:60611";
+    assert_int_equal(pln_bootstraps_add(&list, mp_key(t->signer), &addr, 1), POLLEN_OK);
+    issue(t, &foreign, &list, NULL, 300);
+    mp_node *rogues[4] = {t->other};
+    start_rogue(t, &r);
+    for (size_t i = 1; i < 4; i++) {
+        rogues[i] = mp_prepare(t->world);
+        mp_make_bare(rogues[i]);
+        rogues[i]->raw_ctx = &r;
+        mp_start_raw(rogues[i], false, rogue_on_event);
+    }
+    for (int i = 0; i < 38; i++) {
+        pln_conn_id conns[4];
+        for (size_t k = 0; k < 4; k++) {
+            conns[k] = mp_raw_dial(rogues[k], t->signer, true);
+        }
+        mp_run(t->world, PLN_MS(50));
+        for (size_t k = 0; k < 4; k++) {
+            pln_redeem_request request = {.token = t->invite, .subject_pub = *mp_key(rogues[k])};
+            pln_bytes envelope = {.data = NULL};
+            assert_int_equal(pln_redeem_request_encode(&request, &envelope), POLLEN_OK);
+            mp_raw_send(rogues[k], conns[k], &envelope);
+        }
+    }
+    /* More than the rate: each got its answer at once, for it cost nothing. */
+    mp_run(t->world, PLN_MS(20));
+    assert_int_equal(stats_of(t->signer).invites_refused, 4 * 38);
+    invite(t, 0, NULL, 300);
+    pln_ts began = t->world->now.mono;
+    expect_token(t, t->joiner, redeem_now(t, t->joiner));
+    assert_true(t->world->now.mono - began < PLN_INVITE_RETRANSMIT);
+    pln_bootstraps_fini(&list);
+    pln_signer_fini(&foreign);
+}
+
 static bool drop_answers(void *ctx, const mp_node *from, const mp_node *to, size_t size) {
     const trio *t = ctx;
     (void)size;
@@ -624,6 +668,7 @@ int main(void) {
         TEST(other_messages_end_an_invite_connection),
         TEST(invite_connections_are_bounded),
         TEST(silent_clients_do_not_keep_a_joiner_out),
+        TEST(foreign_invites_do_not_keep_a_joiner_waiting),
         TEST(half_open_clients_do_not_keep_a_joiner_out),
         TEST(a_join_token_of_another_cluster_is_not_believed),
     };

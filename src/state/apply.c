@@ -204,6 +204,7 @@ pollen_err pln_state_handle_events(pln_state *state, pln_gossip_peer *peer, cons
     if (err != POLLEN_OK) {
         return err;
     }
+    pln_authors_heard(state, &peer->key, now);
     pln_gossip_peer_refill(peer, now);
     apply_ctx ctx = {
         .state = state, .peer = peer, .teller = pln_authors_teller(state, &peer->key), .now = now};

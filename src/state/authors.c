@@ -34,6 +34,13 @@ pln_author *pln_authors_teller(const pln_state *state, const pollen_key *peer) {
     return author != NULL && author->vouched ? author : state->self;
 }
 
+void pln_authors_heard(const pln_state *state, const pollen_key *key, pln_ts now) {
+    pln_author *author = pln_authors_find(state, key);
+    if (author != NULL) {
+        author->heard_at = now;
+    }
+}
+
 /* ---- Accounts -------------------------------------------------------------------------------- */
 
 static void charge(pln_state *state, pln_author *author, pln_author *teller) {

@@ -88,6 +88,7 @@ pollen_err pln_state_handle_clock(pln_state *state, pln_gossip_peer *peer, const
     if (err != POLLEN_OK) {
         return err;
     }
+    pln_authors_heard(state, &peer->key, now);
     const pln_clock_entry *own = entry_of(&clock, &peer->key);
     if (own != NULL) {
         pln_author_drop_forged(state, &peer->key, own->counter);

@@ -257,6 +257,7 @@ pollen_err pln_state_handle_digest(pln_state *state, pln_gossip_peer *peer, cons
         return err;
     }
     exchange ex = {.state = state, .peer = peer, .list = ret};
+    pln_authors_heard(state, &peer->key, now);
     pln_gossip_peer_refill(peer, now);
     note_first_hand(&ex, &digest);
     compare_spans(&ex, &digest);

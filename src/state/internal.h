@@ -155,6 +155,8 @@ bool pln_authors_make_room(pln_state *state, pln_author *author, size_t bytes);
 void pln_authors_account(pln_state *state, pln_author *author, size_t more, size_t less);
 void pln_authors_free(pln_state *state);
 
+void pln_authors_heard(const pln_state *state, const pollen_key *key, pln_ts now);
+
 /* Who tells when the session's peer speaks: itself when it is vouched for, else we. */
 pln_author *pln_authors_teller(const pln_state *state, const pollen_key *peer);
 

@@ -715,6 +715,14 @@ static void those_heard_of_last_are_asked_first(void **arg) {
     assert_int_equal(pln_state_reachers(f->state, &target, found, 1), 1);
     assert_int_equal(found[0].key.bytes[0], 3);
     assert_int_equal(pln_state_reachers(f->state, &f->peer, found, 3), 0);
+    /* Whatever comes from its session is a sign of life. */
+    pollen_key key = rig_key(1);
+    pln_gossip_peer peer = rig_peer(&key);
+    pln_envelopes list = {0};
+    assert_int_equal(pln_state_handle_clock(f->state, &peer, NULL, 0, 1000, &list), POLLEN_OK);
+    pln_envelopes_fini(&list);
+    assert_int_equal(pln_state_reachers(f->state, &target, found, 3), 3);
+    assert_int_equal(found[0].key.bytes[0], 1);
 }
 
 static void connections_are_kept_for_the_owner(void **arg) {

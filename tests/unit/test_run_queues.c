@@ -445,6 +445,20 @@ static void a_session_that_was_seen_is_seen_to_end_whatever_follows(void **state
     assert_quiet(q);
 }
 
+static void sessions_that_came_and_went_unseen_leave_nothing_beside_other_news(void **state) {
+    pln_eventq *q = *state;
+    come(q, 1, 1);
+    assert_event(q, POLLEN_EVENT_CONNECTED, 1, 1);
+    leave(q, 1, 1);
+    for (uint64_t i = 2; i <= 1000; i++) {
+        come(q, 1, i);
+        leave(q, 1, i);
+    }
+    assert_event(q, POLLEN_EVENT_DISCONNECTED, 1, 1);
+    assert_quiet(q);
+    assert_int_equal(q->count, 0);
+}
+
 /* The old session ends after the new one began, as when a peer was dialled from both sides. */
 static void a_replaced_session_ends_after_its_successor_began(void **state) {
     pln_eventq *q = *state;
@@ -624,6 +638,7 @@ int main(void) {
         TEST(a_thousand_flaps_leave_the_newest_session),
         TEST(a_thousand_flaps_leave_the_newest_end),
         TEST(a_session_that_was_seen_is_seen_to_end_whatever_follows),
+        TEST(sessions_that_came_and_went_unseen_leave_nothing_beside_other_news),
         TEST(a_replaced_session_ends_after_its_successor_began),
         TEST(a_new_address_is_merged_into_what_waits),
         TEST(a_peer_that_flaps_keeps_back_nobody),

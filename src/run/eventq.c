@@ -154,6 +154,7 @@ static pln_event_peer *dequeue(pln_eventq *q) {
 
 static void forget(pln_eventq *q, pln_event_peer *entry) {
     PLN_ASSERT(!entry->queued);
+    PLN_ASSERT(q->peers != NULL);
     HASH_DEL(q->peers, entry);
     pln_free(entry);
     q->count--;

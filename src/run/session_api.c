@@ -20,6 +20,8 @@ static void start_connect(pollen_mesh *mesh, pln_call *call) {
                      call->deadline, mesh->now);
 }
 
+/* A dial is one call, as for the core: many parameters.
+ * NOLINTNEXTLINE(readability-function-size) */
 pollen_err pln_connect_create(pollen_mesh *mesh, const pollen_key *peer, const pollen_addr *addrs,
                               size_t addr_count, pln_ts deadline, pln_call *signal,
                               pln_call **ret) {

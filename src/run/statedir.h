@@ -40,8 +40,8 @@ POLLEN_MUST_USE pollen_err pln_statedir_path(const char *dir, const char *name, 
  */
 POLLEN_MUST_USE pollen_err pln_statedir_load_key(const char *dir, bool create, pollen_seed *ret);
 
-/* The whole of keys/.  Saving refuses to put another private key (POLLEN_EEXIST) or the membership of
- * another cluster (POLLEN_ECLUSTER) in the place of what is there.
+/* The whole of keys/.  Saving refuses to put another private key (POLLEN_EEXIST) or the membership
+ * of another cluster (POLLEN_ECLUSTER) in the place of what is there.
  * Errors: as pollen_credentials_load(), and POLLEN_ECONFIG */
 POLLEN_MUST_USE pollen_err pln_statedir_load_credentials(const char *dir, pln_wall now,
                                                          pln_credentials *ret);

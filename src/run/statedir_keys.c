@@ -356,8 +356,8 @@ static pollen_err check_identity(const char *dir, const key_files *files, const 
     return err == POLLEN_ENOENT ? POLLEN_OK : err;
 }
 
-/* Nor is a membership of another cluster: it could not be had back, and a crash between the two files
- * would leave a trust bundle and a certificate that contradict each other. */
+/* Nor is a membership of another cluster: it could not be had back, and a crash between the two
+ * files would leave a trust bundle and a certificate that contradict each other. */
 static pollen_err check_cluster(const char *dir, const pln_trust *trust) {
     if (!exists(dir, MEMBER_NAME)) {
         return POLLEN_OK;

@@ -67,7 +67,7 @@ static pollen_err read_answer(const json_t *object, pln_ledger_entry *entry, cha
         return POLLEN_OK;
     }
     size_t length = json_string_length(value); /* 0 when it is no string. */
-    if (!json_is_string(value) || length > PLN_BASE64_TEXT(PLN_TOKEN_BYTES_MAX)) {
+    if (!json_is_string(value) || length > PLN_BASE64_TEXT((size_t)PLN_TOKEN_BYTES_MAX)) {
         return fail(why, "an answer must be a join token in base64");
     }
     uint8_t bytes[PLN_TOKEN_BYTES_MAX];

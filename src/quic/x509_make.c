@@ -31,8 +31,12 @@ static void civil_from_days(int64_t days, int64_t *year, int *month, int *day) {
 
 /* RFC 5280, 4.1.2.5: UTCTime through 2049, GeneralizedTime from then on. */
 static bool put_time(pln_der_writer *out, pln_wall at) {
-    int64_t days = at / SECONDS_PER_DAY - (at % SECONDS_PER_DAY < 0 ? 1 : 0);
-    int second_of_day = (int)(at - days * SECONDS_PER_DAY);
+    int64_t days = at / SECONDS_PER_DAY;
+    int second_of_day = (int)(at % SECONDS_PER_DAY);
+    if (second_of_day < 0) { /* Before 1970 the day begins below. */
+        days--;
+        second_of_day += SECONDS_PER_DAY;
+    }
     int64_t year = 0;
     int month = 0;
     int day = 0;

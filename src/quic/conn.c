@@ -80,7 +80,7 @@ static void settings_init(const quic_conn *conn, ngtcp2_settings *settings) {
     settings->pmtud_probes = probes;
     settings->pmtud_probeslen = sizeof(probes) / sizeof(probes[0]);
     settings->max_stream_window = QUIC_WINDOW_STREAM_MAX;
-    settings->max_window = QUIC_WINDOW_CONN_MAX;
+    settings->max_window = QUIC_WINDOW_CONN;
     settings->handshake_timeout = UINT64_MAX; /* Ours also covers the wait for the confirmation. */
     settings->rand_ctx.native_handle = conn->quic;
 }

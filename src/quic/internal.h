@@ -45,10 +45,13 @@ enum {
     QUIC_UDP_BYTES_MAX = 8952,
 };
 
+/* Credit for received bytes, each stream's and that of a connection as a whole.  ngtcp2 lets the two
+ * grow without looking at each other, so that a stream's could reach the connection's, and one
+ * reader that lags would then stop all streams of its peer.  The connection's is at its end from
+ * the start. */
 #define QUIC_WINDOW_STREAM (512ull * 1024)
-#define QUIC_WINDOW_CONN (768ull * 1024)
 #define QUIC_WINDOW_STREAM_MAX (6ull * 1024 * 1024)
-#define QUIC_WINDOW_CONN_MAX (15ull * 1024 * 1024)
+#define QUIC_WINDOW_CONN (15ull * 1024 * 1024)
 
 /* Before the first sample.  RFC 9002, 6.2.2, takes 333 ms, so that the first lost packet of a
  * handshake is repeated after a second.  Peers are mostly nearer: from 100 ms it is repeated after

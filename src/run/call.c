@@ -230,6 +230,7 @@ pollen_err pln_call_run(pollen_mesh *mesh, pln_call *call, pollen_cancel *cancel
     bool left = !call->done;
     if (!left) {
         err = call->err;
+        memcpy(call->words, call->detail, sizeof(call->words));
     }
     pthread_mutex_unlock(&monitor->lock);
     if (left) {

@@ -54,6 +54,7 @@ struct pln_call {
     bool done;
     pollen_err err;
     char detail[PLN_QUIC_PHRASE_BYTES];
+    char words[PLN_QUIC_PHRASE_BYTES]; /* The waiting thread's copy; empty when it gave up. */
     pln_dur rtt;
     pln_join_token *join_token; /* Owned. */
     pollen_stream *stream;      /* Owned: the handle of an open, made before it is asked for. */

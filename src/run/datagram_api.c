@@ -172,7 +172,7 @@ pollen_err pollen_mesh_ping(pollen_mesh *mesh, const pollen_key *peer, size_t si
     if (err == POLLEN_OK) {
         *ret_rtt_us = call->rtt / 1000;
     } else {
-        pln_last_error_peer("ping", peer, NULL, err, call->detail);
+        pln_last_error_peer("ping", peer, NULL, err, call->words);
     }
     pln_call_unref(call);
     return err;

@@ -79,7 +79,7 @@ static pollen_err redeem(pollen_mesh *mesh, pln_invite_token *invite, pln_ts dea
         call->join_token = NULL;
     } else {
         pln_last_error_set("redeem invite: %s%s%s", pollen_strerror(err),
-                           call->detail[0] != '\0' ? ": " : "", call->detail);
+                           call->words[0] != '\0' ? ": " : "", call->words);
     }
     pln_call_unref(call);
     return err;

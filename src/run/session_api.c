@@ -66,7 +66,7 @@ pollen_err pollen_mesh_connect(pollen_mesh *mesh, const pollen_key *peer, const 
     }
     if (err != POLLEN_OK) {
         pln_last_error_peer("connect to", peer, addr_count > 0 ? addrs : NULL, err,
-                            call == NULL ? "" : call->detail);
+                            call == NULL ? "" : call->words);
     }
     pln_call_unref(call);
     return err;
@@ -325,7 +325,7 @@ pollen_err pollen_mesh_request_cert_renewal(pollen_mesh *mesh, const pollen_key 
     call->deadline = pln_clock_deadline(timeout_ms);
     pollen_err err = pln_call_run(mesh, call, cancel);
     if (err != POLLEN_OK) {
-        pln_last_error_peer("renewal by", peer, NULL, err, call->detail);
+        pln_last_error_peer("renewal by", peer, NULL, err, call->words);
     }
     pln_call_unref(call);
     return err;

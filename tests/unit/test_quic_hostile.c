@@ -184,7 +184,7 @@ static void unread_streams_are_bounded(void **state) {
         quic_pair_run(&f->pair, PLN_MS(1));
     }
     assert_int_equal(quic_node_seen(f->good, PLN_QUIC_STREAM_OPENED), 100);
-    assert_in_range(held(f), 0, 1536 * KIB); /* The connection's window is 768 KiB. */
+    assert_in_range(held(f), 0, 1536 * KIB); /* What one stream may hold unread. */
 }
 
 static void what_exceeds_the_window_ends_it(void **state) {

@@ -45,8 +45,8 @@ enum {
     QUIC_UDP_BYTES_MAX = 8952,
 };
 
-/* Credit for received bytes, each stream's and that of a connection as a whole.  ngtcp2 lets the two
- * grow without looking at each other, so that a stream's could reach the connection's, and one
+/* Credit for received bytes, each stream's and that of a connection as a whole.  ngtcp2 lets the
+ * two grow without looking at each other, so that a stream's could reach the connection's, and one
  * reader that lags would then stop all streams of its peer.  The connection's is at its end from
  * the start. */
 #define QUIC_WINDOW_STREAM (512ull * 1024)

@@ -17,6 +17,7 @@
 
 #include "base/addr.h"
 #include "base/chunk.h"
+#include "base/datagram.h"
 #include "base/key.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -87,30 +88,8 @@ void pln_quic_set_accept(pln_quic *quic, bool mesh, bool invites);
  * byte). */
 bool pln_quic_is_quic(const uint8_t *data, size_t size);
 
-typedef struct pln_datagram {
-    pln_path path;
-    pollen_addr
-        local;   /* The address it arrived at, when the socket knows; all zero otherwise.  Only a
-                        * hint for the source of answers, never part of a path's identity. */
-    uint8_t ecn; /* The two ECN bits. */
-    const uint8_t *data;
-    size_t size;
-} pln_datagram;
-
 void pln_quic_handle_datagram(pln_quic *quic, const pln_datagram *datagram, pln_now now);
 void pln_quic_handle_timeout(pln_quic *quic, pln_now now); /* Late or spurious calls do nothing. */
-
-/* A run of packets to one destination: all of `segment` bytes but for the last, which may be
- * shorter. */
-typedef struct pln_transmit {
-    pln_path path;
-    pollen_addr local; /* Source hint as above. */
-    uint8_t ecn;
-    size_t size;
-    size_t segment;
-} pln_transmit;
-
-enum { PLN_TRANSMIT_BYTES = 65487, PLN_TRANSMIT_SEGMENTS = 64 };
 
 /* Fills buf, which has room for PLN_TRANSMIT_BYTES; false when nothing is to be sent now. */
 bool pln_quic_poll_transmit(pln_quic *quic, uint8_t *buf, pln_transmit *ret, pln_now now);

@@ -8,9 +8,8 @@
 
 #include "base/bytes.h"
 #include "base/key.h"
-#include "pln/daemon.h"
+#include "pln/handler.h"
 #include "pln/out.h"
-#include "pln/request.h"
 #include "pln/status.h"
 #include "run/clock.h"
 #include "run/last_error.h"
@@ -20,8 +19,7 @@
 #define RETRY_MS 20 /* Between looks for a session that a ping waits for. */
 #define DOWN_TICK_MS 50
 
-/* Owner: takes the reference.  False: the client is gone, or there is no memory. */
-static bool reply(pln_control_client *client, json_t *object) {
+bool pln_reply(pln_control_client *client, json_t *object) {
     char *line = object == NULL ? NULL : pln_json_line(object);
     json_decref(object);
     const bool ok = line != NULL && pln_control_reply(client, line, strlen(line)) == POLLEN_OK;
@@ -29,21 +27,21 @@ static bool reply(pln_control_client *client, json_t *object) {
     return ok;
 }
 
-static void reply_error(pln_control_client *client, pln_exit code, const char *hint,
-                        const char *message) {
-    reply(client, json_pack("{s:s, s:s, s:s, s:s?}", "schema", "pollen.error/1", "code",
-                            pln_exit_name(code), "message", message, "hint", hint));
+void pln_reply_error(pln_control_client *client, pln_exit code, const char *hint,
+                     const char *message) {
+    pln_reply(client, json_pack("{s:s, s:s, s:s, s:s?}", "schema", "pollen.error/1", "code",
+                                pln_exit_name(code), "message", message, "hint", hint));
 }
 
-static void reply_err(pln_control_client *client, pollen_err err, const char *what) {
+void pln_reply_err(pln_control_client *client, pollen_err err, const char *what) {
     char message[256];
     const char *detail = pollen_last_error();
     snprintf(message, sizeof message, "%s: %s", what,
              detail[0] != '\0' ? detail : pollen_strerror(err));
-    reply_error(client, pln_exit_of(err), NULL, message);
+    pln_reply_error(client, pln_exit_of(err), NULL, message);
 }
 
-static bool is_leaving(pln_daemon *daemon, pln_control_client *client) {
+bool pln_is_leaving(pln_daemon *daemon, pln_control_client *client) {
     return atomic_load(&daemon->mesh_closing) || pln_control_client_gone(client);
 }
 
@@ -83,9 +81,8 @@ static match find_matches(pollen_mesh *mesh, const char *prefix) {
     return m;
 }
 
-/* Answers the client itself when it is not exactly one. */
-static bool find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_request *request,
-                      pollen_key *ret) {
+bool pln_find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_request *request,
+                   pollen_key *ret) {
     const match m = find_matches(mesh, request->peer);
     char message[160];
     if (m.count == 1) {
@@ -95,13 +92,13 @@ static bool find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_r
     if (m.count > 1) {
         snprintf(message, sizeof message, "peer %s: the prefix matches %zu peers", request->peer,
                  m.count);
-        reply_error(client, PLN_EXIT_AMBIGUOUS, "pln status --wide", message);
+        pln_reply_error(client, PLN_EXIT_AMBIGUOUS, "pln status --wide", message);
     } else if (m.is_self) {
         snprintf(message, sizeof message, "peer %s: that is this node itself", request->peer);
-        reply_error(client, PLN_EXIT_USAGE, "pln status", message);
+        pln_reply_error(client, PLN_EXIT_USAGE, "pln status", message);
     } else {
         snprintf(message, sizeof message, "peer %s: no such peer is known", request->peer);
-        reply_error(client, PLN_EXIT_NOTFOUND, "pln status", message);
+        pln_reply_error(client, PLN_EXIT_NOTFOUND, "pln status", message);
     }
     return false;
 }
@@ -134,7 +131,7 @@ static pollen_err ping_once(pln_daemon *daemon, pollen_mesh *mesh, pln_control_c
         const int left_ms = pln_clock_ms_until(deadline, pln_clock_mono());
         const pollen_err err =
             pollen_mesh_ping(mesh, peer, (size_t)request->size, left_ms, NULL, ret_rtt_us);
-        if (err != POLLEN_ENOTCONN || left_ms <= 0 || is_leaving(daemon, client)) {
+        if (err != POLLEN_ENOTCONN || left_ms <= 0 || pln_is_leaving(daemon, client)) {
             return err;
         }
         (void)poll(NULL, 0, RETRY_MS);
@@ -156,7 +153,7 @@ static json_t *ping_json(pollen_mesh *mesh, const pollen_key *peer, int64_t seq,
 
 /* Until the next one is due; false when nobody wants it any more. */
 static bool ping_pause(pln_daemon *daemon, pln_control_client *client, pln_ts until) {
-    while (!is_leaving(daemon, client)) {
+    while (!pln_is_leaving(daemon, client)) {
         const int left_ms = pln_clock_ms_until(until, pln_clock_mono());
         if (left_ms <= 0) {
             return true;
@@ -169,14 +166,14 @@ static bool ping_pause(pln_daemon *daemon, pln_control_client *client, pln_ts un
 static void do_ping(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
                     const pln_request *request) {
     pollen_key peer;
-    if (!find_peer(mesh, client, request, &peer)) {
+    if (!pln_find_peer(mesh, client, request, &peer)) {
         return;
     }
     for (int64_t seq = 1; request->count == 0 || seq <= request->count; seq++) {
         const pln_ts next = pln_ts_add(pln_clock_mono(), PLN_MS(request->interval_ms));
         uint64_t rtt_us = 0;
         const pollen_err err = ping_once(daemon, mesh, client, &peer, request, &rtt_us);
-        if (!reply(client, ping_json(mesh, &peer, seq, err, rtt_us)) ||
+        if (!pln_reply(client, ping_json(mesh, &peer, seq, err, rtt_us)) ||
             (request->until_direct && err == POLLEN_OK)) {
             return;
         }
@@ -191,48 +188,50 @@ static void do_ping(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *c
 static void carry(pln_control_client *client, pollen_stream *stream) {
     char id[POLLEN_KEY_HEX_BYTES];
     const pollen_key peer = pollen_stream_peer(stream);
-    if (reply(client,
-              json_pack("{s:s, s:s, s:i}", "schema", "pollen.stream/1", "peer",
-                        pollen_key_hex(&peer, id), "port", (int)pollen_stream_port(stream)))) {
+    if (pln_reply(client,
+                  json_pack("{s:s, s:s, s:i}", "schema", "pollen.stream/1", "peer",
+                            pollen_key_hex(&peer, id), "port", (int)pollen_stream_port(stream)))) {
         pln_streams_relay(stream, pln_control_client_fd(client));
     }
     pollen_stream_close(stream);
 }
 
-static void do_stream_connect(pollen_mesh *mesh, pln_control_client *client,
+static void do_stream_connect(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
                               const pln_request *request) {
+    (void)daemon;
     pollen_key peer;
     pollen_stream *stream = NULL;
-    if (!find_peer(mesh, client, request, &peer)) {
+    if (!pln_find_peer(mesh, client, request, &peer)) {
         return;
     }
     const pollen_err err = pollen_mesh_open_stream(mesh, &peer, (uint16_t)request->port,
                                                    (int)request->timeout_ms, NULL, &stream);
     if (err != POLLEN_OK) {
-        reply_err(client, err, "opening a stream");
+        pln_reply_err(client, err, "opening a stream");
         return;
     }
     carry(client, stream);
 }
 
-static void do_stream_listen(pln_daemon *daemon, pln_control_client *client,
+static void do_stream_listen(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
                              const pln_request *request) {
+    (void)mesh;
     pln_listener listener = {.port = (uint16_t)request->port};
     const pln_ts deadline = pln_clock_deadline((int)request->timeout_ms);
     pollen_err err = pln_streams_add(&daemon->streams, &listener);
     if (err != POLLEN_OK) {
-        reply_error(client, PLN_EXIT_FAIL, NULL, "somebody listens on this port already");
+        pln_reply_error(client, PLN_EXIT_FAIL, NULL, "somebody listens on this port already");
         return;
     }
     do {
         err = pln_streams_wait(&daemon->streams, &listener, LISTEN_TICK_MS);
-    } while (err == POLLEN_ETIMEDOUT && !is_leaving(daemon, client) &&
+    } while (err == POLLEN_ETIMEDOUT && !pln_is_leaving(daemon, client) &&
              !pln_ts_reached(deadline, pln_clock_mono()));
     pollen_stream *stream = pln_streams_remove(&daemon->streams, &listener);
     if (stream != NULL) {
         carry(client, stream);
     } else {
-        reply_error(client, PLN_EXIT_TIMEOUT, NULL, "nobody connected in time");
+        pln_reply_error(client, PLN_EXIT_TIMEOUT, NULL, "nobody connected in time");
     }
 }
 
@@ -247,11 +246,11 @@ static void do_watch(pln_daemon *daemon, pln_control_client *client) {
            (err == POLLEN_OK || err == POLLEN_ETIMEDOUT)) {
         pln_board_event event;
         err = pln_board_next(&daemon->board, &at, WATCH_TICK_MS, &event);
-        ok = err != POLLEN_OK || reply(client, pln_board_json(&event));
+        ok = err != POLLEN_OK || pln_reply(client, pln_board_json(&event));
     }
     pln_board_leave(&daemon->board);
     if (err == POLLEN_ELIMIT) {
-        reply_error(client, PLN_EXIT_FAIL, NULL, "this reader is too slow: events were missed");
+        pln_reply_error(client, PLN_EXIT_FAIL, NULL, "this reader is too slow: events were missed");
     }
 }
 
@@ -259,17 +258,17 @@ static void do_reload(pln_daemon *daemon, pln_control_client *client) {
     char why[PLN_DAEMON_WHY_BYTES];
     const pollen_err err = pln_daemon_reload(daemon, why);
     if (err == POLLEN_OK) {
-        reply(client, json_pack("{s:s}", "schema", "pollen.ok/1"));
+        pln_reply(client, json_pack("{s:s}", "schema", "pollen.ok/1"));
     } else {
         char message[PLN_DAEMON_WHY_BYTES + 16];
         snprintf(message, sizeof message, "reload: %s", why);
-        reply_error(client, pln_exit_of(err), NULL, message);
+        pln_reply_error(client, pln_exit_of(err), NULL, message);
     }
 }
 
 /* The connection stays open as long as the daemon works: its end says that all is done. */
 static void do_shutdown(pln_daemon *daemon, pln_control_client *client) {
-    reply(client, json_pack("{s:s}", "schema", "pollen.ok/1"));
+    pln_reply(client, json_pack("{s:s}", "schema", "pollen.ok/1"));
     pln_logfile_printf(&daemon->log, PLN_LOG_INFO, "asked to stop");
     pln_daemon_request_stop(daemon);
     while (!pln_control_client_gone(client)) {
@@ -277,20 +276,36 @@ static void do_shutdown(pln_daemon *daemon, pln_control_client *client) {
     }
 }
 
+static void do_status(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
+                      const pln_request *request) {
+    (void)request;
+    pln_reply(client, pln_status_json(daemon, mesh));
+}
+
+static void do_info(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
+                    const pln_request *request) {
+    (void)request;
+    pln_reply(client, pln_info_json(daemon, mesh));
+}
+
+/* What runs between pln_daemon_enter() and pln_daemon_leave(). */
+typedef void (*mesh_handler)(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
+                             const pln_request *request);
+
+static const mesh_handler mesh_handlers[PLN_REQUEST_VERBS] = {
+    [PLN_REQUEST_INFO] = do_info,
+    [PLN_REQUEST_PING] = do_ping,
+    [PLN_REQUEST_STATUS] = do_status,
+    [PLN_REQUEST_STREAM_CONNECT] = do_stream_connect,
+    [PLN_REQUEST_STREAM_LISTEN] = do_stream_listen,
+};
+
 static void with_mesh(pln_daemon *daemon, pln_control_client *client, const pln_request *request) {
     pollen_mesh *mesh = pln_daemon_enter(daemon);
     if (mesh == NULL) {
-        reply_error(client, PLN_EXIT_FAIL, NULL, "the daemon is stopping");
-    } else if (request->verb == PLN_REQUEST_STATUS) {
-        reply(client, pln_status_json(daemon, mesh));
-    } else if (request->verb == PLN_REQUEST_INFO) {
-        reply(client, pln_info_json(daemon, mesh));
-    } else if (request->verb == PLN_REQUEST_PING) {
-        do_ping(daemon, mesh, client, request);
-    } else if (request->verb == PLN_REQUEST_STREAM_CONNECT) {
-        do_stream_connect(mesh, client, request);
+        pln_reply_error(client, PLN_EXIT_FAIL, NULL, "the daemon is stopping");
     } else {
-        do_stream_listen(daemon, client, request);
+        mesh_handlers[request->verb](daemon, mesh, client, request);
     }
     pln_daemon_leave(daemon);
 }
@@ -301,26 +316,14 @@ void pln_daemon_handle(void *ctx, pln_control_client *client, const char *line) 
     char why[PLN_REQUEST_WHY_BYTES];
     pln_last_error_clear();
     if (pln_request_parse(line, strlen(line), &request, why) != POLLEN_OK) {
-        reply_error(client, PLN_EXIT_USAGE, NULL, why);
-        return;
-    }
-    switch (request.verb) {
-    case PLN_REQUEST_RELOAD:
+        pln_reply_error(client, PLN_EXIT_USAGE, NULL, why);
+    } else if (request.verb == PLN_REQUEST_RELOAD) {
         do_reload(daemon, client);
-        break;
-    case PLN_REQUEST_SHUTDOWN:
+    } else if (request.verb == PLN_REQUEST_SHUTDOWN) {
         do_shutdown(daemon, client);
-        break;
-    case PLN_REQUEST_WATCH:
+    } else if (request.verb == PLN_REQUEST_WATCH) {
         do_watch(daemon, client);
-        break;
-    case PLN_REQUEST_INFO:
-    case PLN_REQUEST_PING:
-    case PLN_REQUEST_STATUS:
-    case PLN_REQUEST_STREAM_CONNECT:
-    case PLN_REQUEST_STREAM_LISTEN:
-    case PLN_REQUEST_VERBS:
+    } else {
         with_mesh(daemon, client, &request);
-        break;
     }
 }

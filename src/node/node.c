@@ -395,7 +395,9 @@ bool pln_node_poll_transmit(pln_node *node, uint8_t *buf, pln_transmit *ret, pln
 }
 
 pln_ts pln_node_next_expiry(const pln_node *node) {
-    return pln_ts_min(pln_mesh_next_expiry(node->mesh), pollen_peer_store_next_expiry(node->store));
+    const pln_ts next =
+        pln_ts_min(pln_mesh_next_expiry(node->mesh), pollen_peer_store_next_expiry(node->store));
+    return node->gossips ? pln_ts_min(next, pln_gossip_next_expiry(&node->gossip)) : next;
 }
 
 bool pln_node_poll_event(pln_node *node, pln_mesh_event *ret) {

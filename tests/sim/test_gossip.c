@@ -87,11 +87,32 @@ static void test_the_killed_come_back_to_a_full_mesh(void **state) {
     sim_world_destroy(world);
 }
 
+/* Rounds come every nine to eleven seconds.  Without PINGs nothing else wakes an idle node. */
+static void test_rounds_come_on_time_with_nothing_else_to_wake_for(void **state) {
+    (void)state;
+    const sim_link good = {.delay = PLN_MS(20), .mtu = 1472};
+    sim_world *world = sim_world_create(4, &good);
+    sim_world_gossip(world);
+    sim_world_without_pings(world);
+    (void)sim_add_node(world);
+    (void)sim_add_node(world);
+    sim_keep(world, 1, 0);
+    sim_run(world, PLN_S(30));
+    assert_true(sim_pair_settled(world, 0, 1));
+    const uint64_t before = sim_traffic(world).sent;
+    sim_run(world, PLN_S(120));
+    const uint64_t sent = sim_traffic(world).sent - before;
+    print_message("%" PRIu64 " packets in two idle minutes\n", sent);
+    assert_in_range(sent, 2 * 10, 4 * 2 * 14);
+    sim_world_destroy(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_twenty_that_know_one_become_a_full_mesh),
         cmocka_unit_test(test_a_lossy_network_only_takes_longer),
         cmocka_unit_test(test_the_killed_come_back_to_a_full_mesh),
+        cmocka_unit_test(test_rounds_come_on_time_with_nothing_else_to_wake_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

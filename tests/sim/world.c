@@ -39,6 +39,7 @@ struct sim_world {
     uint64_t hash, lines;
     bool verbose;
     bool gossip;
+    bool without_pings;
     uint8_t *buf; /* PLN_TRANSMIT_BYTES */
 };
 
@@ -104,6 +105,10 @@ void sim_world_gossip(sim_world *world) {
     world->gossip = true;
 }
 
+void sim_world_without_pings(sim_world *world) {
+    world->without_pings = true;
+}
+
 uint64_t sim_world_seed(const sim_world *world) {
     return world->seed;
 }
@@ -147,6 +152,8 @@ static void start(sim_world *world, sim_host *host) {
                  .rng = pln_rng_from_seed(&host->rng, pln_rng_u64(&world->rng)),
                  .tls_identity_ttl_seconds = 10 * MEMBER_TTL,
                  .membership_ttl_seconds = MEMBER_TTL,
+                 .idle_timeout = world->without_pings ? PLN_S(3600) : 0,
+                 .keep_alive = world->without_pings ? PLN_S(1000) : 0,
                  .serve_invites = host->creds.has_signer},
         .keep_peers = world->gossip,
         .gossip = world->gossip,

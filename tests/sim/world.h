@@ -25,6 +25,9 @@ void sim_world_set_link(sim_world *world, const sim_link *link);
 /* Nodes started from now on take part in gossip, and so dial the members that they learn of. */
 void sim_world_gossip(sim_world *world);
 
+/* Nodes started from now on send PINGs so seldom that in a story of minutes none is sent. */
+void sim_world_without_pings(sim_world *world);
+
 uint64_t sim_world_seed(const sim_world *world);
 pln_ts sim_world_now(const sim_world *world);
 pln_rng *sim_world_rng(sim_world *world); /* For a scenario's own choices. */

@@ -50,6 +50,7 @@ struct pln_cli {
     char **operands;
     int operand_count;
     bool json;
+    bool quiet;                      /* Failing says nothing: whoever asked tries again. */
     char dir[PLN_CLI_PATH_BYTES];    /* Empty until pln_cli_dir() was asked. */
     char socket[PLN_CLI_PATH_BYTES]; /* Empty until pln_cli_socket() was asked. */
     pln_cli_value values[PLN_CLI_OPTIONS_MAX];

@@ -164,12 +164,17 @@ pln_exit pln_client_next(pln_cli *cli, pln_client *client, json_t **ret_object) 
 }
 
 pln_exit pln_client_ask(pln_cli *cli, const pln_request *request, json_t **ret_object) {
+    return pln_client_ask_within(cli, request, ASK_TIMEOUT_MS, ret_object);
+}
+
+pln_exit pln_client_ask_within(pln_cli *cli, const pln_request *request, int timeout_ms,
+                               json_t **ret_object) {
     pln_client *client = NULL;
     pln_exit code = pln_client_open(cli, request, &client);
     if (code != PLN_EXIT_OK || client == NULL) {
         return code;
     }
-    client->deadline = pln_clock_deadline(ASK_TIMEOUT_MS);
+    client->deadline = pln_clock_deadline(timeout_ms);
     code = pln_client_next(cli, client, ret_object);
     pln_client_close(client);
     if (code == PLN_EXIT_OK && *ret_object == NULL) {

@@ -27,9 +27,12 @@ POLLEN_MUST_USE pln_exit pln_client_open(pln_cli *cli, const pln_request *reques
  */
 POLLEN_MUST_USE pln_exit pln_client_next(pln_cli *cli, pln_client *client, json_t **ret_object);
 
-/* Open, the one line of the answer, close.  FAIL when there is none, TIMEOUT after ten seconds. */
+/* Open, the one line of the answer, close.  FAIL when there is none, TIMEOUT after ten seconds, or
+ * timeout_ms. */
 POLLEN_MUST_USE pln_exit pln_client_ask(pln_cli *cli, const pln_request *request,
                                         json_t **ret_object);
+POLLEN_MUST_USE pln_exit pln_client_ask_within(pln_cli *cli, const pln_request *request,
+                                               int timeout_ms, json_t **ret_object);
 
 /* Is there a daemon?  Reports nothing. */
 bool pln_client_is_up(pln_cli *cli);

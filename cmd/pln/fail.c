@@ -46,6 +46,9 @@ void pln_hint(const pln_cli *cli, const char *hint) {
 
 static pln_exit report(const pln_cli *cli, pln_exit code, const char *hint, const char *message) {
     char text[MESSAGE_BYTES];
+    if (cli->quiet) {
+        return code;
+    }
     hint = complete_hint(cli, hint, text);
     fflush(stdout);
     fprintf(stderr, "pln: %s\n", message);

@@ -18,6 +18,7 @@
 #define LISTEN_TICK_MS 100
 #define RETRY_MS 20 /* Between looks for a session that a ping waits for. */
 #define DOWN_TICK_MS 50
+#define REPLACE_MS 2000
 
 bool pln_reply(pln_control_client *client, json_t *object) {
     char *line = object == NULL ? NULL : pln_json_line(object);
@@ -300,8 +301,22 @@ static const mesh_handler mesh_handlers[PLN_REQUEST_VERBS] = {
     [PLN_REQUEST_STREAM_LISTEN] = do_stream_listen,
 };
 
-static void with_mesh(pln_daemon *daemon, pln_control_client *client, const pln_request *request) {
+/* While one mesh gives way to another there is none for a moment. */
+static pollen_mesh *enter_mesh(pln_daemon *daemon) {
     pollen_mesh *mesh = pln_daemon_enter(daemon);
+    for (int left = REPLACE_MS; mesh == NULL && left > 0; left -= RETRY_MS) {
+        if (atomic_load(&daemon->stopping)) {
+            break;
+        }
+        pln_daemon_leave(daemon);
+        (void)poll(NULL, 0, RETRY_MS);
+        mesh = pln_daemon_enter(daemon);
+    }
+    return mesh;
+}
+
+static void with_mesh(pln_daemon *daemon, pln_control_client *client, const pln_request *request) {
+    pollen_mesh *mesh = enter_mesh(daemon);
     if (mesh == NULL) {
         pln_reply_error(client, PLN_EXIT_FAIL, NULL, "the daemon is stopping");
     } else {

@@ -19,5 +19,6 @@ extern const pln_verb pln_verb_purge;
 extern const pln_verb pln_verb_status;
 extern const pln_verb pln_verb_up;
 extern const pln_verb pln_verb_version;
+extern const pln_verb pln_verb_wait;
 
 #endif

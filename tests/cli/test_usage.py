@@ -7,7 +7,7 @@ import subprocess
 import pln
 
 VERBS = ["init", "up", "down", "invite", "join", "status", "ping", "pipe listen", "pipe connect", "id",
-         "logs", "purge", "version", "help"]
+         "logs", "purge", "version", "help", "wait"]
 
 
 class Help(pln.TestCase):

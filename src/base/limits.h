@@ -133,6 +133,19 @@ enum { PLN_GOSSIP_RESENT_BYTES = 64 * 1024 };
 /* Every so many rounds the reference is asked for one author anew, in case a batch was lost. */
 enum { PLN_GOSSIP_REPAIR_ROUNDS = 16 };
 
+/* Subjects whose last renewal is remembered, so that asking again costs no signature: some 1 MiB. */
+enum { PLN_ISSUED_MAX = 1024 };
+
+/* ---- Hole punching --------------------------------------------------------------------------- */
+
+enum { PLN_PUNCHES_MAX = 32 };       /* At once; a node that joins a large cluster takes turns. */
+enum { PLN_PUNCH_TARGETS_MAX = 16 }; /* As PLN_ADDRS_MAX. */
+enum { PLN_SOCKETS_MAX = 512 };      /* Beside the main one, those lent to sessions included. */
+
+/* Peers whose reports are kept; two that agree make a verdict, and more do not make it better. */
+enum { PLN_NAT_OBSERVATIONS_MAX = 32 };
+enum { PLN_NAT_LOCALS_MAX = 16 };
+
 /* ---- Times ----------------------------------------------------------------------------------- */
 
 #define PLN_IDLE_TIMEOUT PLN_S(30) /* As the reference. */
@@ -144,6 +157,8 @@ enum { PLN_GOSSIP_REPAIR_ROUNDS = 16 };
 #define PLN_STREAM_HEADER_TIMEOUT PLN_S(5) /* For the two-byte port of an accepted stream. */
 #define PLN_INVITE_RETRANSMIT PLN_MS(300)  /* Redeem request, while no answer came. */
 #define PLN_INVITE_CONN_TIMEOUT PLN_S(10)  /* The whole life of an invite connection. */
+/* Life of sockets that a session may still be found on, once another one is: >= PLN_TIE_GRACE. */
+#define PLN_PUNCH_LINGER PLN_S(2)
 #define PLN_SKEW_SECONDS 60 /* Allowed clock difference on both ends of a validity. */
 
 #endif

@@ -49,8 +49,8 @@ typedef struct pollen_mesh_config {
      * the loop thread and must not call the mesh.  NULL: nobody is revoked. */
     bool (*is_subject_revoked)(void *context, const pollen_key *key);
     void *is_subject_revoked_context;
-    /* Where the record of redeemed invites is kept (consumed_invites.json).  NULL: in memory only,
-     * so that an invite may be redeemed once more after a restart. */
+    /* Where this mesh alone keeps its record of redeemed invites (consumed_invites.json) and, with
+     * gossip, what it knows of the cluster (state.yaml).  NULL: both are lost with the process. */
     const char *state_dir;
     pollen_congestion congestion;
     /* Take part in what members tell each other, and keep sessions with all members that can be

@@ -5,6 +5,7 @@
 
 #include <pollen/addr.h>
 #include <pollen/admission.h>
+#include <pollen/cluster.h>
 #include <pollen/err.h>
 #include <pollen/event.h>
 #include <pollen/key.h>

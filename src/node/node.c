@@ -450,6 +450,16 @@ const pln_state *pln_node_state(const pln_node *node) {
     return node->gossip.state;
 }
 
+pln_state *pln_node_change_state(pln_node *node, pln_now now) {
+    set_now(node, now);
+    return node->gossip.state;
+}
+
+void pln_node_state_changed(pln_node *node) {
+    run_gossip(node);
+    run_store(node);
+}
+
 size_t pln_node_peer_count(const pln_node *node) {
     return pollen_peer_store_count(node->store);
 }

@@ -70,4 +70,9 @@ POLLEN_MUST_USE pollen_err pln_node_advertise(pln_node *node, const pollen_addr 
 /* What is known of the members; NULL without gossip. */
 const pln_state *pln_node_state(const pln_node *node);
 
+/* The same, to be changed by the commands of cluster.h: after each change
+ * pln_node_state_changed() acts on it and tells the others. */
+pln_state *pln_node_change_state(pln_node *node, pln_now now);
+void pln_node_state_changed(pln_node *node);
+
 #endif

@@ -32,6 +32,7 @@ RECODE(punch_trigger, pln_punch_trigger)
 RECODE(observed_address, pollen_addr)
 RECODE(echo, pln_echo)
 RECODE(digest, pln_digest)
+RECODE(whereabouts, pln_whereabouts)
 RECODE_OWNING(redeem_request, pln_redeem_request)
 RECODE_OWNING(redeem_response, pln_redeem_response)
 RECODE_OWNING(renewal_request, pln_renewal_request)
@@ -62,6 +63,8 @@ static bool recode_body(pollen_envelope_kind kind, const uint8_t *body, size_t s
     switch (kind) {
     case POLLEN_ENVELOPE_DIGEST:
         return recode_digest(body, size, ret);
+    case POLLEN_ENVELOPE_WHEREABOUTS:
+        return recode_whereabouts(body, size, ret);
     case POLLEN_ENVELOPE_NONE:
     case POLLEN_ENVELOPE_PAYLOAD:
         return wrap(kind, body, size, ret);

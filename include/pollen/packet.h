@@ -33,6 +33,7 @@ typedef enum pollen_envelope_kind {
     POLLEN_ENVELOPE_PAYLOAD = 100, /* The body is the application's own bytes. */
     POLLEN_ENVELOPE_ECHO = 101,
     POLLEN_ENVELOPE_DIGEST = 102,
+    POLLEN_ENVELOPE_WHEREABOUTS = 103,
 } pollen_envelope_kind;
 
 /* Kind and body: the application's bytes for PAYLOAD, the encoded protobuf message for the

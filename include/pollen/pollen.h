@@ -10,6 +10,7 @@
 #include <pollen/event.h>
 #include <pollen/key.h>
 #include <pollen/mesh.h>
+#include <pollen/nat.h>
 #include <pollen/packet.h>
 #include <pollen/peer.h>
 #include <pollen/stream.h>

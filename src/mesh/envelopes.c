@@ -92,6 +92,7 @@ static void dispatch(pln_mesh *mesh, pln_session *session, const envelope_view *
     case POLLEN_ENVELOPE_EVENTS:
     case POLLEN_ENVELOPE_PAYLOAD:
     case POLLEN_ENVELOPE_DIGEST:
+    case POLLEN_ENVELOPE_WHEREABOUTS:
         deliver(mesh, session, view, holder);
         break;
     }

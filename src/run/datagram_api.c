@@ -22,6 +22,7 @@ static bool is_sendable_kind(pollen_envelope_kind kind) {
     case POLLEN_ENVELOPE_PAYLOAD:
     case POLLEN_ENVELOPE_ECHO:
     case POLLEN_ENVELOPE_DIGEST:
+    case POLLEN_ENVELOPE_WHEREABOUTS:
         return true;
     case POLLEN_ENVELOPE_NONE:
         return false;

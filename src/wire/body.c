@@ -29,18 +29,21 @@ bool pln_body_optional_key(const pln_proto_slot *slot, pollen_key *ret) {
     return pln_admission_key(slot, ret);
 }
 
-static bool read_addr(const pln_proto_slot *slot, pollen_addr *ret) {
+bool pln_body_read_addr(const uint8_t *data, size_t size, pollen_addr *ret) {
     char text[POLLEN_ADDR_TEXT_BYTES];
-    if (slot->size == 0 || slot->size >= sizeof(text) ||
-        !pln_utf8_is_text(slot->data, slot->size)) {
+    if (size == 0 || size >= sizeof(text) || !pln_utf8_is_text(data, size)) {
         return false;
     }
-    memcpy(text, slot->data, slot->size);
-    text[slot->size] = '\0';
+    memcpy(text, data, size);
+    text[size] = '\0';
     return pollen_addr_parse(text, ret) == POLLEN_OK;
 }
 
-static void put_addr(pln_out *out, uint32_t number, const pollen_addr *addr) {
+static bool read_addr(const pln_proto_slot *slot, pollen_addr *ret) {
+    return pln_body_read_addr(slot->data, slot->size, ret);
+}
+
+void pln_body_put_addr(pln_out *out, uint32_t number, const pollen_addr *addr) {
     char text[POLLEN_ADDR_TEXT_BYTES];
     pln_proto_put_string(out, number, pollen_addr_format(addr, text));
 }
@@ -65,37 +68,50 @@ pollen_err pln_punch_request_encode(const pln_punch_request *msg, pln_bytes *ret
     return pln_body_finish(POLLEN_ENVELOPE_PUNCH_REQUEST, &out, ret);
 }
 
-/* ---- PunchCoordTrigger: 1 peer_id, 2 self_addr, 3 peer_addr ---------------------------------- */
+/* ---- PunchCoordTrigger: 1 peer_id, 2 self_addr, 3 peer_addr, 4 whereabouts (pollen/2) -------- */
 
 pollen_err pln_punch_trigger_decode(const uint8_t *body, size_t size, pln_punch_trigger *ret) {
-    static const pln_proto_schema schema = {
-        .count = 4, .kinds = {[1] = PLN_FIELD_BYTES, [2] = PLN_FIELD_BYTES, [3] = PLN_FIELD_BYTES}};
+    static const pln_proto_schema schema = {.count = 5,
+                                            .kinds = {[1] = PLN_FIELD_BYTES,
+                                                      [2] = PLN_FIELD_BYTES,
+                                                      [3] = PLN_FIELD_BYTES,
+                                                      [4] = PLN_FIELD_MESSAGE}};
     pln_proto_message msg;
     pollen_err err = pln_proto_read(&schema, body, size, &msg);
     if (err != POLLEN_OK) {
         return err;
     }
     pln_punch_trigger trigger = {0};
-    bool valid = pln_admission_key(&msg.slots[1], &trigger.peer) &&
-                 read_addr(&msg.slots[3], &trigger.peer_addr);
+    if (!pln_admission_key(&msg.slots[1], &trigger.peer) ||
+        !read_addr(&msg.slots[3], &trigger.peer_addr)) {
+        err = POLLEN_EPROTO;
+    }
     if (!read_addr(&msg.slots[2], &trigger.self_addr)) {
         trigger.self_addr = (pollen_addr){0};
     }
-    pln_proto_message_fini(&msg);
-    if (!valid) {
-        return POLLEN_EPROTO;
+    trigger.has_whereabouts = msg.slots[4].data != NULL;
+    if (err == POLLEN_OK && trigger.has_whereabouts) {
+        err = pln_whereabouts_decode(msg.slots[4].data, msg.slots[4].size, &trigger.whereabouts);
     }
-    *ret = trigger;
-    return POLLEN_OK;
+    pln_proto_message_fini(&msg);
+    if (err == POLLEN_OK) {
+        *ret = trigger;
+    }
+    return err;
 }
 
 pollen_err pln_punch_trigger_encode(const pln_punch_trigger *msg, pln_bytes *ret) {
     pln_out out = {0};
     pln_proto_put_bytes(&out, 1, msg->peer.bytes, POLLEN_KEY_BYTES);
     if (msg->self_addr.port != 0) {
-        put_addr(&out, 2, &msg->self_addr);
+        pln_body_put_addr(&out, 2, &msg->self_addr);
     }
-    put_addr(&out, 3, &msg->peer_addr);
+    pln_body_put_addr(&out, 3, &msg->peer_addr);
+    if (msg->has_whereabouts) {
+        pln_out inner = {0};
+        pln_whereabouts_put(&msg->whereabouts, &inner);
+        pln_proto_put_message(&out, 4, &inner);
+    }
     return pln_body_finish(POLLEN_ENVELOPE_PUNCH_TRIGGER, &out, ret);
 }
 
@@ -115,7 +131,7 @@ pollen_err pln_observed_address_decode(const uint8_t *body, size_t size, pollen_
 
 pollen_err pln_observed_address_encode(const pollen_addr *addr, pln_bytes *ret) {
     pln_out out = {0};
-    put_addr(&out, 1, addr);
+    pln_body_put_addr(&out, 1, addr);
     return pln_body_finish(POLLEN_ENVELOPE_OBSERVED_ADDRESS, &out, ret);
 }
 

@@ -13,4 +13,8 @@ POLLEN_MUST_USE pollen_err pln_body_finish(pollen_envelope_kind kind, pln_out *b
 /* A key that may be absent (all zero then); false when it has another length. */
 bool pln_body_optional_key(const pln_proto_slot *slot, pollen_key *ret);
 
+/* An address as the text that pollen_addr_parse() reads; false for anything else. */
+bool pln_body_read_addr(const uint8_t *data, size_t size, pollen_addr *ret);
+void pln_body_put_addr(pln_out *out, uint32_t number, const pollen_addr *addr);
+
 #endif

@@ -22,6 +22,7 @@ static pollen_envelope_kind kind_of(uint32_t number) {
         POLLEN_ENVELOPE_PAYLOAD,
         POLLEN_ENVELOPE_ECHO,
         POLLEN_ENVELOPE_DIGEST,
+        POLLEN_ENVELOPE_WHEREABOUTS,
     };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (number == (uint32_t)kinds[i]) {

@@ -15,6 +15,7 @@
 #include <pollen/packet.h>
 
 #include "wire/admission.h"
+#include "wire/whereabouts.h"
 
 /* pollen_envelope_kind (pollen/packet.h) are the field numbers of the oneof. */
 
@@ -54,6 +55,9 @@ typedef struct pln_punch_trigger {
     pollen_key peer;
     pollen_addr self_addr; /* All zero when absent or not numeric: the reference ignores it too. */
     pollen_addr peer_addr; /* Numeric only (D-5): a host name makes the trigger malformed. */
+    /* pollen/2: what the peer told the coordinator of itself. */
+    bool has_whereabouts;
+    pln_whereabouts whereabouts;
 } pln_punch_trigger;
 
 typedef struct pln_redeem_request {

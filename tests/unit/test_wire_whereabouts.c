@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whereabouts, alone and within a trigger: written and read again, and hostile bytes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/key.h"
+#include "support/state_rig.h"
+#include "wire/envelope.h"
+#include "wire/protowrite.h"
+
+static pollen_addr addr(const char *text) {
+    pollen_addr ret;
+    assert_int_equal(pollen_addr_parse(text, &ret), POLLEN_OK);
+    return ret;
+}
+
+/* The body of an envelope that the caller encoded; borrows from it. */
+static const uint8_t *body_of(const pln_bytes *envelope, pollen_envelope_kind expected,
+                              size_t *ret_size) {
+    pln_bytes scratch = {0};
+    pollen_envelope_kind kind;
+    const uint8_t *body;
+    assert_int_equal(
+        pln_envelope_decode(envelope->data, envelope->size, &scratch, &kind, &body, ret_size),
+        POLLEN_OK);
+    assert_int_equal(kind, expected);
+    return body;
+}
+
+static pln_whereabouts sample(void) {
+    return (pln_whereabouts){.mapping = POLLEN_NAT_MAPPING_HARD,
+                             .allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL,
+                             .last_port = 30007,
+                             .addr_count = 2,
+                             .addrs = {addr("192.168.1.2:60611"), addr("[2001:db8::1]:60611")}};
+}
+
+static void whereabouts_are_read_as_they_were_written(void **state) {
+    (void)state;
+    const pln_whereabouts written = sample();
+    pln_bytes envelope = {0};
+    assert_int_equal(pln_whereabouts_encode(&written, &envelope), POLLEN_OK);
+    size_t size;
+    const uint8_t *body = body_of(&envelope, POLLEN_ENVELOPE_WHEREABOUTS, &size);
+    pln_whereabouts read;
+    assert_int_equal(pln_whereabouts_decode(body, size, &read), POLLEN_OK);
+    assert_memory_equal(&read, &written, sizeof read);
+    pln_bytes_fini(&envelope);
+}
+
+static void a_trigger_carries_them(void **state) {
+    (void)state;
+    const pln_punch_trigger written = {.peer = rig_key(4),
+                                       .self_addr = addr("203.0.113.1:1000"),
+                                       .peer_addr = addr("203.0.113.2:2000"),
+                                       .has_whereabouts = true,
+                                       .whereabouts = sample()};
+    pln_bytes envelope = {0};
+    assert_int_equal(pln_punch_trigger_encode(&written, &envelope), POLLEN_OK);
+    size_t size;
+    const uint8_t *body = body_of(&envelope, POLLEN_ENVELOPE_PUNCH_TRIGGER, &size);
+    pln_punch_trigger read;
+    assert_int_equal(pln_punch_trigger_decode(body, size, &read), POLLEN_OK);
+    assert_memory_equal(&read, &written, sizeof read);
+    pln_bytes_fini(&envelope);
+}
+
+static void a_verdict_of_a_later_version_is_unknown(void **state) {
+    (void)state;
+    static const uint8_t body[] = {0x08, 0x04, 0x10, 0x7f, 0x18, 0x80, 0x80, 0x04};
+    pln_whereabouts read;
+    assert_int_equal(pln_whereabouts_decode(body, sizeof body, &read), POLLEN_OK);
+    assert_int_equal(read.mapping, POLLEN_NAT_MAPPING_UNKNOWN);
+    assert_int_equal(read.allocation, POLLEN_NAT_ALLOCATION_UNKNOWN);
+    assert_int_equal(read.last_port, 0); /* 65536 is no port. */
+}
+
+static void addresses_beyond_the_maximum_are_dropped(void **state) {
+    (void)state;
+    pln_out out = {0};
+    for (int i = 0; i < 20; i++) {
+        pln_proto_put_string(&out, 4, "192.0.2.1:7");
+    }
+    pln_bytes body = {0};
+    assert_int_equal(pln_out_finish(&out, &body), POLLEN_OK);
+    pln_whereabouts read;
+    assert_int_equal(pln_whereabouts_decode(body.data, body.size, &read), POLLEN_OK);
+    assert_int_equal(read.addr_count, PLN_WHEREABOUTS_ADDRS_MAX);
+    pln_bytes_fini(&body);
+}
+
+static void a_host_name_is_malformed(void **state) {
+    (void)state;
+    static const uint8_t body[] = "\x22\x0b"
+                                  "localhost:7";
+    pln_whereabouts read;
+    assert_int_equal(pln_whereabouts_decode(body, sizeof body - 1, &read), POLLEN_EPROTO);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whereabouts_are_read_as_they_were_written),
+        cmocka_unit_test(a_trigger_carries_them),
+        cmocka_unit_test(a_verdict_of_a_later_version_is_unknown),
+        cmocka_unit_test(addresses_beyond_the_maximum_are_dropped),
+        cmocka_unit_test(a_host_name_is_malformed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -4,21 +4,24 @@
 #include "base/assert.h"
 #include "wire/body.h"
 
-/* 1 mapping, 2 allocation, 3 last_port, 4 addrs */
-static const pln_proto_schema schema = {.count = 5,
+/* 1 mapping, 2 allocation, 3 step, 4 seen, 5 addrs */
+static const pln_proto_schema schema = {.count = 6,
                                         .kinds = {[1] = PLN_FIELD_VARINT,
                                                   [2] = PLN_FIELD_VARINT,
                                                   [3] = PLN_FIELD_VARINT,
-                                                  [4] = PLN_FIELD_REPEATED}};
+                                                  [4] = PLN_FIELD_REPEATED,
+                                                  [5] = PLN_FIELD_REPEATED}};
 
-static bool read_addrs(const pln_proto_message *msg, pln_whereabouts *ret) {
+/* Up to max of the addresses under that number; false when one of them is none. */
+static bool read_addrs(const pln_proto_message *msg, uint32_t number, pollen_addr *ret, size_t max,
+                       size_t *ret_count) {
     pln_proto_scan scan = pln_proto_scan_of(msg->bytes, msg->size);
     pln_proto_field field;
-    while (ret->addr_count < PLN_WHEREABOUTS_ADDRS_MAX && pln_proto_next_of(&scan, 4, &field)) {
-        if (!pln_body_read_addr(field.data, field.size, &ret->addrs[ret->addr_count])) {
+    while (*ret_count < max && pln_proto_next_of(&scan, number, &field)) {
+        if (!pln_body_read_addr(field.data, field.size, &ret[*ret_count])) {
             return false;
         }
-        ret->addr_count++;
+        (*ret_count)++;
     }
     return true;
 }
@@ -31,29 +34,36 @@ pollen_err pln_whereabouts_decode(const uint8_t *body, size_t size, pln_whereabo
     }
     const uint64_t mapping = msg.slots[1].value;
     const uint64_t allocation = msg.slots[2].value;
-    const uint64_t port = msg.slots[3].value;
+    const uint64_t step = msg.slots[3].value;
     *ret = (pln_whereabouts){
         .mapping = mapping <= POLLEN_NAT_MAPPING_HARD ? (pollen_nat_mapping)mapping
                                                       : POLLEN_NAT_MAPPING_UNKNOWN,
         .allocation = allocation <= POLLEN_NAT_ALLOCATION_RANDOM ? (pollen_nat_allocation)allocation
                                                                  : POLLEN_NAT_ALLOCATION_UNKNOWN,
-        .last_port = port <= UINT16_MAX ? (uint16_t)port : 0,
+        .step = step <= UINT16_MAX ? (uint16_t)step : 0,
     };
-    if (!read_addrs(&msg, ret)) {
+    if (!read_addrs(&msg, 4, ret->seen, PLN_WHEREABOUTS_SEEN_MAX, &ret->seen_count) ||
+        !read_addrs(&msg, 5, ret->addrs, PLN_WHEREABOUTS_ADDRS_MAX, &ret->addr_count)) {
         err = POLLEN_EPROTO;
     }
     pln_proto_message_fini(&msg);
     return err;
 }
 
+static void put_addrs(pln_out *out, uint32_t number, const pollen_addr *addrs, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        pln_body_put_addr(out, number, &addrs[i]);
+    }
+}
+
 void pln_whereabouts_put(const pln_whereabouts *msg, pln_out *out) {
+    PLN_ASSERT(msg->seen_count <= PLN_WHEREABOUTS_SEEN_MAX);
     PLN_ASSERT(msg->addr_count <= PLN_WHEREABOUTS_ADDRS_MAX);
     pln_proto_put_u64(out, 1, msg->mapping);
     pln_proto_put_u64(out, 2, msg->allocation);
-    pln_proto_put_u64(out, 3, msg->last_port);
-    for (size_t i = 0; i < msg->addr_count; i++) {
-        pln_body_put_addr(out, 4, &msg->addrs[i]);
-    }
+    pln_proto_put_u64(out, 3, msg->step);
+    put_addrs(out, 4, msg->seen, msg->seen_count);
+    put_addrs(out, 5, msg->addrs, msg->addr_count);
 }
 
 pollen_err pln_whereabouts_encode(const pln_whereabouts *msg, pln_bytes *ret) {

@@ -13,14 +13,16 @@
 #include "wire/outbuf.h"
 
 /* Enough for two families on a few interfaces; every one costs whoever punches some probes. */
-enum { PLN_WHEREABOUTS_ADDRS_MAX = 8 };
+enum { PLN_WHEREABOUTS_ADDRS_MAX = 8, PLN_WHEREABOUTS_SEEN_MAX = 4 };
 
 typedef struct pln_whereabouts {
     pollen_nat_mapping mapping;
     pollen_nat_allocation allocation;
-    uint16_t last_port; /* The external port that was seen last; 0: not known. */
+    uint16_t step; /* Of a sequential allocation; 0: not known. */
+    size_t seen_count;
+    pollen_addr seen[PLN_WHEREABOUTS_SEEN_MAX]; /* As others see the node, the newest first. */
     size_t addr_count;
-    pollen_addr addrs[PLN_WHEREABOUTS_ADDRS_MAX];
+    pollen_addr addrs[PLN_WHEREABOUTS_ADDRS_MAX]; /* Of its interfaces. */
 } pln_whereabouts;
 
 /* A value that this version does not know reads as unknown; addresses beyond the maximum are

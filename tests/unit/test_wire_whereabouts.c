@@ -34,7 +34,9 @@ static const uint8_t *body_of(const pln_bytes *envelope, pollen_envelope_kind ex
 static pln_whereabouts sample(void) {
     return (pln_whereabouts){.mapping = POLLEN_NAT_MAPPING_HARD,
                              .allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL,
-                             .last_port = 30007,
+                             .step = 256,
+                             .seen_count = 1,
+                             .seen = {addr("203.0.113.2:30007")},
                              .addr_count = 2,
                              .addrs = {addr("192.168.1.2:60611"), addr("[2001:db8::1]:60611")}};
 }
@@ -76,7 +78,7 @@ static void a_verdict_of_a_later_version_is_unknown(void **state) {
     assert_int_equal(pln_whereabouts_decode(body, sizeof body, &read), POLLEN_OK);
     assert_int_equal(read.mapping, POLLEN_NAT_MAPPING_UNKNOWN);
     assert_int_equal(read.allocation, POLLEN_NAT_ALLOCATION_UNKNOWN);
-    assert_int_equal(read.last_port, 0); /* 65536 is no port. */
+    assert_int_equal(read.step, 0); /* 65536 is no step between ports. */
 }
 
 static void addresses_beyond_the_maximum_are_dropped(void **state) {
@@ -84,11 +86,13 @@ static void addresses_beyond_the_maximum_are_dropped(void **state) {
     pln_out out = {0};
     for (int i = 0; i < 20; i++) {
         pln_proto_put_string(&out, 4, "192.0.2.1:7");
+        pln_proto_put_string(&out, 5, "192.0.2.1:7");
     }
     pln_bytes body = {0};
     assert_int_equal(pln_out_finish(&out, &body), POLLEN_OK);
     pln_whereabouts read;
     assert_int_equal(pln_whereabouts_decode(body.data, body.size, &read), POLLEN_OK);
+    assert_int_equal(read.seen_count, PLN_WHEREABOUTS_SEEN_MAX);
     assert_int_equal(read.addr_count, PLN_WHEREABOUTS_ADDRS_MAX);
     pln_bytes_fini(&body);
 }

@@ -213,7 +213,8 @@ static pln_exit start_control(pln_daemon *daemon, pln_cli *cli) {
 }
 
 static pln_exit start_threads(pln_daemon *daemon, pln_cli *cli) {
-    static void *(*const runs[])(void *) = {pln_watcher_run, pln_keeper_run, pln_acceptor_run};
+    static void *(*const runs[])(void *) = {pln_watcher_run, pln_keeper_run, pln_renewer_run,
+                                           pln_acceptor_run};
     while (daemon->thread_count < (int)(sizeof runs / sizeof runs[0])) {
         const int i = daemon->thread_count;
         const int error = pthread_create(&daemon->threads[i], NULL, runs[i], daemon);

@@ -3,9 +3,9 @@
  * The daemon: a mesh over a state directory, driven through the control socket.
  *
  * Threads.  The mesh has its own loop.  Beside it run: the watcher (events to log and board), the
- * keeper (bootstrap peers, renewal, saving), the acceptor (streams to whoever waits for their port)
- * and one thread for each control client.  All of them reach the mesh between pln_daemon_enter()
- * and pln_daemon_leave(), because joining another cluster replaces it.
+ * keeper (bootstrap peers), the renewer (our certificate), the acceptor (streams to whoever waits
+ * for their port) and one thread for each control client.  All of them reach the mesh between
+ * pln_daemon_enter() and pln_daemon_leave(), because joining another cluster replaces it.
  */
 #ifndef PLN_CMD_DAEMON_H
 #define PLN_CMD_DAEMON_H
@@ -52,7 +52,7 @@ typedef struct pln_daemon {
     bool keeper_reload;         /* guarded by keeper_lock */
 
     pln_control *control;
-    pthread_t threads[3]; /* Watcher, keeper, acceptor. */
+    pthread_t threads[4]; /* Watcher, keeper, renewer, acceptor. */
     int thread_count;     /* How many of them run. */
 } pln_daemon;
 
@@ -88,6 +88,7 @@ void pln_daemon_handle(void *daemon, pln_control_client *client, const char *lin
 /* The threads' functions; they take the pln_daemon. */
 void *pln_watcher_run(void *daemon);
 void *pln_keeper_run(void *daemon);
+void *pln_renewer_run(void *daemon);
 void *pln_acceptor_run(void *daemon);
 
 #endif

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keeper does what may block or takes long: it resolves the bootstrap peers of config.yaml and
- * hands them to the mesh, again now and then where they have names; it has our certificate renewed
- * in time; and it saves credentials that changed in the mesh.
+ * The keeper resolves the bootstrap peers of config.yaml, which may block, and hands them to the
+ * mesh, again now and then where they have names; and it tells where we are.
  */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "auth/cert.h"
 #include "base/key.h"
 #include "base/limits.h"
 #include "pln/daemon.h"
 #include "run/clock.h"
-#include "run/random.h"
 #include "run/resolve.h"
 #include "run/statedir.h"
 
@@ -20,19 +17,12 @@
 #define ADVERTISE_SECONDS 60
 #define RESOLVE_INTERVAL PLN_S(60)
 #define RESOLVE_RETRY PLN_S(5) /* After a name that gave nothing. */
-#define RENEWAL_TIMEOUT_MS 3000
-#define RENEWAL_RETRY_S_MAX 3600
-#define RENEWAL_RETRY_S_MIN 5
-enum { RENEWAL_PEERS = 8 }; /* Asked in one round. */
 
 typedef struct keeper {
     pln_daemon *daemon;
     pln_config config;
     pln_ts resolve_at; /* PLN_TS_NEVER: no names. */
     pln_ts advertise_at;
-    pln_wall renew_at; /* Not before. */
-    pollen_cert_info saved;
-    bool has_saved; /* The first one seen came from the disk. */
 } keeper;
 
 static void log_err(keeper *k, pln_log_level level, const char *what, pollen_err err) {
@@ -107,122 +97,6 @@ static void keep_peers(keeper *k) {
     }
 }
 
-/* ---- Certificate --------------------------------------------------------------------------------
- * */
-
-/* Due once a third of the lifetime is left.  Peers refuse an expired one; an admin asks nobody. */
-static bool is_renewal_due(const keeper *k, const pollen_cert_info *cert, bool is_admin,
-                           pln_wall now) {
-    const int64_t life = cert->not_after - cert->not_before;
-    return cert->renewable && now >= k->renew_at && (is_admin || now < cert->not_after) &&
-           life > 0 && cert->not_after - now < life / 3;
-}
-
-static pollen_err load_renewed(keeper *k, pln_wall now, pln_credentials *creds) {
-    pollen_err err = pln_statedir_load_credentials(k->daemon->dir, now, creds);
-    if (err != POLLEN_OK) {
-        return err;
-    }
-    const int64_t ttl = creds->member_cert.not_after - creds->member_cert.not_before;
-    const pln_member_terms terms = {.ttl_seconds = ttl};
-    const pln_rng rng = pln_os_rng();
-    pln_member_cert cert = {0};
-    err = creds->has_signer
-              ? pln_member_cert_issue(&creds->signer, &creds->key, &terms, &rng, now, &cert)
-              : POLLEN_ENOTADMIN;
-    if (err == POLLEN_OK) {
-        err = pln_credentials_renew(creds, &cert, now);
-    }
-    pln_member_cert_fini(&cert);
-    return err;
-}
-
-/* An admin needs nobody: it signs for itself, so that a lone root does not run out. */
-static pollen_err renew_by_self(keeper *k, pln_wall now) {
-    pln_credentials creds = {0};
-    char why[PLN_DAEMON_WHY_BYTES];
-    pollen_err err = load_renewed(k, now, &creds);
-    if (err == POLLEN_OK) {
-        err = pln_statedir_save_credentials(k->daemon->dir, &creds);
-    }
-    pln_credentials_fini(&creds);
-    return err == POLLEN_OK ? pln_daemon_reload(k->daemon, why) : err;
-}
-
-static pollen_err renew_by_peers(keeper *k) {
-    pollen_key peers[RENEWAL_PEERS];
-    pollen_err err = POLLEN_ENOTCONN;
-    pollen_mesh *mesh = pln_daemon_enter(k->daemon);
-    const size_t count = mesh == NULL ? 0 : pollen_mesh_connected_peers(mesh, peers, RENEWAL_PEERS);
-    for (size_t i = 0; err != POLLEN_OK && i < count && i < RENEWAL_PEERS; i++) {
-        err = pollen_mesh_request_cert_renewal(mesh, &peers[i], RENEWAL_TIMEOUT_MS, NULL);
-    }
-    pln_daemon_leave(k->daemon);
-    return err;
-}
-
-/* True when it was renewed. */
-static bool renew(keeper *k, const pollen_cert_info *cert, bool is_admin) {
-    const pln_wall now = pln_clock_wall();
-    if (!is_renewal_due(k, cert, is_admin, now)) {
-        return false;
-    }
-    const pollen_err err = is_admin ? renew_by_self(k, now) : renew_by_peers(k);
-    if (err == POLLEN_ENOTCONN) {
-        return false; /* Nobody to ask, until somebody comes. */
-    }
-    const int64_t share = (cert->not_after - cert->not_before) / 30;
-    k->renew_at = now + (share < RENEWAL_RETRY_S_MIN   ? RENEWAL_RETRY_S_MIN
-                         : share > RENEWAL_RETRY_S_MAX ? RENEWAL_RETRY_S_MAX
-                                                       : share);
-    if (err != POLLEN_OK) {
-        log_err(k, PLN_LOG_WARN, "certificate not renewed yet", err);
-        return false;
-    }
-    pln_logfile_printf(&k->daemon->log, PLN_LOG_INFO, "certificate renewed");
-    return true;
-}
-
-static void save(keeper *k, const pollen_credentials *credentials, const pollen_cert_info *cert) {
-    if (!k->has_saved) {
-        k->saved = *cert;
-        k->has_saved = true;
-    }
-    if (cert->serial == k->saved.serial && cert->not_after == k->saved.not_after) {
-        return;
-    }
-    const pollen_err err = pollen_credentials_save(credentials, k->daemon->dir);
-    if (err == POLLEN_OK) {
-        k->saved = *cert;
-    } else {
-        log_err(k, PLN_LOG_ERROR, "saving the certificate", err);
-    }
-}
-
-/* Saves what the mesh holds, and has it renewed when that is due; true when it was. */
-static bool save_and_renew(keeper *k) {
-    pollen_credentials *credentials = NULL;
-    pollen_cert_info cert;
-    bool renewed = false;
-    pollen_mesh *mesh = pln_daemon_enter(k->daemon);
-    const pollen_err err =
-        mesh == NULL ? POLLEN_ECLOSED : pollen_mesh_credentials(mesh, &credentials);
-    pln_daemon_leave(k->daemon);
-    if (err == POLLEN_OK && pollen_credentials_cert(credentials, &cert) == POLLEN_OK) {
-        save(k, credentials, &cert);
-        renewed = renew(k, &cert, pollen_credentials_is_admin(credentials));
-    }
-    pollen_credentials_destroy(credentials);
-    return renewed;
-}
-
-/* Whoever stops us after a renewal finds it on disk. */
-static void look_after_cert(keeper *k) {
-    if (save_and_renew(k)) {
-        (void)save_and_renew(k);
-    }
-}
-
 /* ---- Where we are -------------------------------------------------------------------------------
  * */
 
@@ -275,7 +149,6 @@ void *pln_keeper_run(void *arg) {
             keep_peers(&k);
         }
         advertise(&k);
-        look_after_cert(&k);
         reload = wait_tick(k.daemon);
     }
     pln_config_fini(&k.config);

@@ -174,15 +174,16 @@ pollen_err pln_member_cert_issue(const pln_signer *signer, const pollen_key *sub
     return POLLEN_OK;
 }
 
-int64_t pln_member_renewal_ttl(int64_t not_before, int64_t not_after, int64_t default_ttl_seconds) {
-    /* Without the backdating, or each renewal would add a minute. */
+int64_t pln_cert_life(int64_t not_before, int64_t not_after) {
     int64_t begin = pln_wall_add(not_before, PLN_BACKDATE_SECONDS);
     if (begin >= not_after) {
         return 0;
     }
     uint64_t span = (uint64_t)not_after - (uint64_t)begin; /* Of any two int64_t, it fits. */
-    if (default_ttl_seconds <= 0 || span > (uint64_t)default_ttl_seconds) {
-        return default_ttl_seconds;
-    }
-    return (int64_t)span;
+    return span > INT64_MAX ? INT64_MAX : (int64_t)span;
+}
+
+int64_t pln_member_renewal_ttl(int64_t not_before, int64_t not_after, int64_t default_ttl_seconds) {
+    int64_t life = pln_cert_life(not_before, not_after);
+    return life > default_ttl_seconds ? default_ttl_seconds : life;
 }

@@ -82,6 +82,10 @@ POLLEN_MUST_USE pollen_err pln_member_cert_issue(const pln_signer *signer,
                                                  const pln_member_terms *terms, const pln_rng *rng,
                                                  pln_wall now, pln_member_cert *ret);
 
+/* How long a certificate with this window lasts from its issue, which the backdating is no part of:
+ * counted in, each renewal for as long again would add a minute.  0 when the window is empty. */
+int64_t pln_cert_life(int64_t not_before, int64_t not_after);
+
 /* How long a renewal may last: as long as the certificate with this window did, but at most
  * default_ttl_seconds, so that an admission for an hour does not become one for a year.  0 when the
  * window is empty. */

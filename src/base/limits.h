@@ -133,7 +133,7 @@ enum { PLN_GOSSIP_RESENT_BYTES = 64 * 1024 };
 /* Every so many rounds the reference is asked for one author anew, in case a batch was lost. */
 enum { PLN_GOSSIP_REPAIR_ROUNDS = 16 };
 
-/* Subjects whose last renewal is remembered, so that asking again costs no signature: some 1 MiB. */
+/* Subjects whose last renewal is remembered, so that asking again costs no signature: 1 MiB. */
 enum { PLN_ISSUED_MAX = 1024 };
 
 /* ---- Hole punching --------------------------------------------------------------------------- */

@@ -205,8 +205,6 @@ typedef struct pln_session {
     pln_mesh_op *echoes;
     pln_mesh_op *renewals;
     pln_alarm renew_resend;
-    pln_bytes renewal_answer; /* What was last issued here, for requests that come again. */
-    pln_ts renewal_at;
     pln_alarm expiry;
     pln_ts rotate_at; /* PLN_TS_NEVER: no more. */
     pln_ts age_out_at;
@@ -367,8 +365,25 @@ void pln_renewal_on_response(pln_mesh *mesh, pln_session *session, const uint8_t
                              pln_now now);
 void pln_renewal_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now);
 
+/* What was last issued to a subject, for requests that come again. */
+typedef struct pln_issued {
+    pollen_key subject;
+    UT_hash_handle hh; /* Oldest first. */
+    int64_t not_before, not_after;
+    pln_ts at;
+    pln_bytes answer;
+} pln_issued;
+
+/* The latest; NULL when nothing was issued, or so much since then that it is forgotten. */
+const pln_issued *pln_issued_find(const pln_mesh *mesh, const pollen_key *subject);
+/* Takes the answer.  Without memory it is forgotten at once. */
+void pln_issued_note(pln_mesh *mesh, const pln_member_cert *cert, pln_bytes *answer, pln_now now);
+void pln_issued_destroy_all(pln_mesh *mesh);
+
 void pln_expiry_start(pln_mesh *mesh, pln_session *session, pln_now now);
 void pln_expiry_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now);
+/* A certificate with this end does not hold any more, clocks that differ allowed for. */
+bool pln_expiry_is_run_out(int64_t not_after, pln_wall now);
 /* Our certificate changed: sessions that were opened with the old one are replaced. */
 void pln_expiry_on_renewed(pln_mesh *mesh, pln_now now);
 
@@ -438,6 +453,7 @@ struct pln_mesh {
     size_t invite_conn_count;
     pln_bucket invite_bucket;
     struct pln_redeem *redeems;
+    struct pln_issued *issued;
     pln_ledger ledger;
     bool ledger_busy; /* One write at a time, so that a failed one cannot be in a later file. */
     char ledger_token_id[PLN_TOKEN_ID_BYTES];

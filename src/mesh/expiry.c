@@ -17,12 +17,13 @@
  * cluster that came up together does not handshake together. */
 enum { AGE_JITTER_PARTS = 10 };
 #define RENEWED_JITTER PLN_S(30)
+enum { RENEWED_JITTER_PARTS = 8 }; /* Of what is left of the new certificate, if that is less. */
 #define ROTATE_RETRY PLN_S(60)
 
 /* An alarm further away than this is looked at again: wall and monotonic clock may drift apart. */
 #define EXPIRY_CHECK_MAX PLN_S(3600)
 
-static bool is_run_out(int64_t not_after, pln_wall now) {
+bool pln_expiry_is_run_out(int64_t not_after, pln_wall now) {
     return now > PLN_SKEW_SECONDS && not_after < now - PLN_SKEW_SECONDS;
 }
 
@@ -75,7 +76,7 @@ static void rotate(pln_mesh *mesh, pln_session *session, pln_now now) {
 void pln_expiry_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     pln_session *session = PLN_TIMER_OWNER(alarm, pln_session, expiry);
     mesh->dirty = true;
-    if (is_run_out(session->cert_not_after, now.wall)) {
+    if (pln_expiry_is_run_out(session->cert_not_after, now.wall)) {
         pln_session_close(mesh, session, "cert_expired", POLLEN_END_CERT_EXPIRED, now);
         return;
     }
@@ -89,14 +90,23 @@ void pln_expiry_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     set_next(mesh, session, now);
 }
 
+static pln_dur renewed_jitter(int64_t not_after, pln_wall now) {
+    if (not_after <= now) {
+        return 1;
+    }
+    uint64_t share = ((uint64_t)not_after - (uint64_t)now) / RENEWED_JITTER_PARTS;
+    return share < RENEWED_JITTER / PLN_NS_PER_S ? PLN_S(share) + 1 : RENEWED_JITTER;
+}
+
 void pln_expiry_on_renewed(pln_mesh *mesh, pln_now now) {
+    pln_dur most = renewed_jitter(mesh->creds.member_cert.not_after, now.wall);
     for (size_t i = 0; i < mesh->registered_count; i++) {
         pln_session *session = mesh->registered[i]->primary;
         PLN_ASSERT(session != NULL);
         if (session->own_not_after >= mesh->creds.member_cert.not_after) {
             continue;
         }
-        pln_dur jitter = pln_rng_below(&mesh->rng, RENEWED_JITTER);
+        pln_dur jitter = pln_rng_below(&mesh->rng, most);
         pln_ts at = pln_ts_add(now.mono, jitter);
         session->rotate_at = pln_ts_min(session->rotate_at, at);
         pln_alarm_set_earlier(mesh, &session->expiry, at);

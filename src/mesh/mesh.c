@@ -220,6 +220,7 @@ void pln_mesh_destroy(pln_mesh *mesh) {
     pln_streams_destroy_all(mesh);
     pln_registry_destroy_all(mesh);
     pln_ops_destroy_all(mesh);
+    pln_issued_destroy_all(mesh);
     pln_events_fini(&mesh->events);
     pln_quic_destroy(mesh->quic);
     pln_ledger_fini(&mesh->ledger);

@@ -4,8 +4,8 @@
  *
  * Asking: the request is bound to the session it was sent on; only an answer on this session, and
  * only while the request is pending, counts.  Answering: the subject is the peer that the session
- * authenticated, what it gets does not outlive by its length what it had, and one request in
- * RENEWAL_INTERVAL is worth a signature; the others get the same answer.
+ * authenticated, what it gets lasts no longer than what it had did, and requests that come again
+ * get the same answer.
  */
 #include "mesh/core.h"
 
@@ -17,7 +17,8 @@
 #include "base/key.h"
 
 #define RENEWAL_RESEND PLN_S(1)
-#define RENEWAL_INTERVAL PLN_S(10)
+#define RENEWAL_INTERVAL PLN_S(10) /* Between two signatures for one subject. */
+enum { INTERVAL_PARTS = 10, SOON_PARTS = 3 };
 
 /* ---- Asking ---------------------------------------------------------------------------------- */
 
@@ -68,7 +69,18 @@ void pln_renewal_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     pln_alarm_set(mesh, alarm, pln_ts_add(now.mono, RENEWAL_RESEND));
 }
 
+/* Nothing new: the answer came twice, or ours was issued this very second. */
+static bool is_as_good(const pln_mesh *mesh, const pln_member_cert *cert, pln_wall now) {
+    const pln_credentials *creds = &mesh->creds;
+    return creds->enrolled && cert->not_after == creds->member_cert.not_after &&
+           cert->non_renewable == creds->member_cert.non_renewable &&
+           pln_member_cert_verify(cert, &creds->trust, &creds->key, now) == POLLEN_OK;
+}
+
 static pollen_err install(pln_mesh *mesh, const pln_member_cert *cert, pln_now now) {
+    if (is_as_good(mesh, cert, now.wall)) {
+        return POLLEN_OK;
+    }
     pln_credentials creds = {.enrolled = false};
     pollen_err err = pln_credentials_copy(&creds, &mesh->creds);
     if (err == POLLEN_OK) {
@@ -106,7 +118,7 @@ void pln_renewal_on_response(pln_mesh *mesh, pln_session *session, const uint8_t
 /* ---- Answering ------------------------------------------------------------------------------- */
 
 static const char *refusal(const pln_mesh *mesh, const pln_session *session,
-                           const pln_renewal_request *request) {
+                           const pln_renewal_request *request, pln_now now) {
     if (!pln_key_equal(&request->subject_pub, &session->peer->key)) {
         return "subject_pub does not match sender";
     }
@@ -116,6 +128,9 @@ static const char *refusal(const pln_mesh *mesh, const pln_session *session,
     if (pln_mesh_is_revoked(mesh, &session->peer->key)) {
         return "subject has been revoked";
     }
+    if (pln_expiry_is_run_out(session->cert_not_after, now.wall)) {
+        return "certificate has expired";
+    }
     if (!session->cert_renewable) {
         return "certificate is non-renewable \xe2\x80\x94 request a new invite from a cluster "
                "admin";
@@ -123,60 +138,71 @@ static const char *refusal(const pln_mesh *mesh, const pln_session *session,
     return NULL;
 }
 
-/* As long as the certificate of this session was, from the back-dated beginning to the end. */
-static int64_t ttl_for(const pln_mesh *mesh, const pln_session *session) {
-    int64_t ttl = mesh->membership_ttl_seconds;
-    int64_t had = session->cert_not_after / 2 - session->cert_not_before / 2;
-    if (had < ttl / 2) {
-        ttl = session->cert_not_after - session->cert_not_before - PLN_BACKDATE_SECONDS;
-    }
-    return ttl > 0 ? ttl : 1;
+static bool issue(pln_mesh *mesh, const pln_session *session, pln_now now, pln_member_cert *ret,
+                  const char **ret_reason) {
+    pln_member_terms terms = {.ttl_seconds = pln_member_renewal_ttl(session->cert_not_before,
+                                                                    session->cert_not_after,
+                                                                    mesh->membership_ttl_seconds)};
+    pollen_err err = pln_member_cert_issue(&mesh->creds.signer, &session->peer->key, &terms,
+                                           &mesh->rng, now.wall, ret);
+    *ret_reason = err == POLLEN_OK ? NULL : pollen_strerror(err);
+    return err == POLLEN_OK;
 }
 
-static void decide(pln_mesh *mesh, const pln_session *session, const pln_renewal_request *request,
-                   pln_now now, pln_renewal_response *ret) {
-    const char *reason = refusal(mesh, session, request);
+/*
+ * A certificate is worth a signature when the subject has taken up the last one, as its session
+ * shows, or that one ends soon; so nobody collects certificates ahead.  And never more than one
+ * in an interval, which is shorter for those that live shortly.
+ */
+static bool is_answered(const pln_session *session, const pln_issued *last, pln_now now) {
+    int64_t life = pln_cert_life(last->not_before, last->not_after);
+    int64_t interval = life / INTERVAL_PARTS;
+    pln_dur wait = interval < 1 ? PLN_S(1) : PLN_S(interval);
+    if (pln_ts_since(last->at, now.mono) < (wait < RENEWAL_INTERVAL ? wait : RENEWAL_INTERVAL)) {
+        return true;
+    }
+    return session->cert_not_after < last->not_after &&
+           now.wall < pln_wall_add(last->not_after, -(life / SOON_PARTS));
+}
+
+static void send_answer(pln_mesh *mesh, pln_session *session, const pln_renewal_response *response,
+                        pln_now now) {
+    pln_bytes answer = {.data = NULL};
+    if (pln_renewal_response_encode(response, &answer) != POLLEN_OK) {
+        return; /* They ask again. */
+    }
+    (void)pln_session_send(mesh, session, &answer, 0); /* Likewise. */
+    if (response->has_cert) {
+        pln_issued_note(mesh, &response->cert, &answer, now);
+    }
+    pln_bytes_fini(&answer);
+}
+
+static void answer(pln_mesh *mesh, pln_session *session, const pln_renewal_request *request,
+                   pln_now now) {
+    const char *reason = refusal(mesh, session, request, now);
+    const pln_issued *last = reason == NULL ? pln_issued_find(mesh, &session->peer->key) : NULL;
+    if (last != NULL && is_answered(session, last, now)) {
+        (void)pln_session_send(mesh, session, &last->answer, 0);
+        return;
+    }
+    pln_renewal_response response = {.accepted = false};
     if (reason == NULL) {
-        pln_member_terms terms = {.ttl_seconds = ttl_for(mesh, session)};
-        pollen_err err = pln_member_cert_issue(&mesh->creds.signer, &session->peer->key, &terms,
-                                               &mesh->rng, now.wall, &ret->cert);
-        ret->has_cert = err == POLLEN_OK;
-        reason = err == POLLEN_OK ? NULL : pollen_strerror(err);
+        response.has_cert = issue(mesh, session, now, &response.cert, &reason);
     }
-    ret->accepted = reason == NULL;
+    response.accepted = response.has_cert;
     if (reason != NULL) {
-        pln_text_copy(ret->reason, sizeof(ret->reason), reason);
+        pln_text_copy(response.reason, sizeof(response.reason), reason);
     }
-}
-
-static bool has_fresh_answer(const pln_session *session, pln_now now) {
-    return session->renewal_answer.data != NULL &&
-           pln_ts_since(session->renewal_at, now.mono) < RENEWAL_INTERVAL;
+    send_answer(mesh, session, &response, now);
+    pln_renewal_response_fini(&response);
 }
 
 void pln_renewal_on_request(pln_mesh *mesh, pln_session *session, const uint8_t *body, size_t size,
                             pln_now now) {
     pln_renewal_request request = {.current_cert = {.data = NULL}};
-    if (pln_renewal_request_decode(body, size, &request) != POLLEN_OK) {
-        return;
-    }
-    /* Cheap refusals are made anew: an answer for another subject must not stand in for one's
-     * own. */
-    const char *reason = refusal(mesh, session, &request);
-    if (reason != NULL || !has_fresh_answer(session, now)) {
-        pln_renewal_response response = {.accepted = false};
-        decide(mesh, session, &request, now, &response);
-        pln_bytes_fini(&session->renewal_answer);
-        if (pln_renewal_response_encode(&response, &session->renewal_answer) == POLLEN_OK) {
-            session->renewal_at = now.mono;
-        }
-        pln_renewal_response_fini(&response);
-    }
-    pln_renewal_request_fini(&request);
-    if (session->renewal_answer.data != NULL) {
-        (void)pln_session_send(mesh, session, &session->renewal_answer, 0); /* They ask again. */
-    }
-    if (reason != NULL) {
-        pln_bytes_fini(&session->renewal_answer);
+    if (pln_renewal_request_decode(body, size, &request) == POLLEN_OK) {
+        answer(mesh, session, &request, now);
+        pln_renewal_request_fini(&request);
     }
 }

@@ -38,7 +38,6 @@ static pollen_err read_cert(const pln_mesh *mesh, pln_session *session) {
 static void free_parts(pln_mesh *mesh, pln_session *session) {
     pln_alarm_fini(mesh, &session->expiry);
     pln_alarm_fini(mesh, &session->renew_resend);
-    pln_bytes_fini(&session->renewal_answer);
     pln_free(session);
 }
 

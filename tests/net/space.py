@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network namespaces: entering, wiring, counting, forgetting.
+
+Everything happens in a network, mount and process namespace of our own, which private() makes by starting
+this program anew.  The names under /run/netns are ours alone, the machine's own addresses and firewall are
+out of reach, and when the program ends, however it ends, the kernel removes all of it.
+"""
+import contextlib
+import ctypes
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+
+SKIPPED = 77
+NAMES = "/run/netns"
+_INSIDE = "POLLEN_NET_INSIDE"
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Failure(Exception):
+    """Something did not do what it should; the text says what."""
+
+
+def skip(why):
+    print(f"SKIP: {why}")
+    sys.exit(SKIPPED)
+
+
+def private():
+    """Continues in namespaces of our own, or says why that is impossible and ends with status 77."""
+    if os.environ.pop(_INSIDE, None):
+        for command in (["mount", "-t", "proc", "proc", "/proc"], ["mount", "-t", "tmpfs", "lab", "/run"]):
+            subprocess.run(command, check=True)
+        os.mkdir(NAMES)
+        run("ip", "link", "set", "lo", "up")
+        return
+    if os.geteuid() != 0:
+        skip("network namespaces need root")
+    for tool, package in (("unshare", "util-linux"), ("ip", "iproute2"), ("nft", "nftables")):
+        if shutil.which(tool) is None:
+            skip(f"{tool} is missing: install {package}")
+    own = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
+    trial = subprocess.run([*own, "nft", "add", "table", "ip", "trial"], capture_output=True, text=True, check=False)
+    if trial.returncode != 0:
+        skip(f"no network namespace with a firewall can be made here: {trial.stderr.strip()}")
+    os.environ[_INSIDE] = "yes"
+    sys.stdout.flush()
+    os.execvp(own[0], [*own, sys.executable, *sys.argv])
+
+
+def run(*command, text=None):
+    """Runs a short command to its end; its output."""
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(command)}: {done.stderr.strip()}{_numbered(text)}")
+    return done.stdout
+
+
+def _numbered(text):
+    return "".join(f"\n{number:4} {line}" for number, line in enumerate((text or "").split("\n"), 1) if line)
+
+
+def _write(path, value):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(value)
+
+
+def _read(path):
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
+def _setns(fd):
+    if _LIBC.setns(fd, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Space:
+    """One named network namespace.  It exists once make() has been called for it."""
+
+    def __init__(self, name):
+        self.name = name
+
+    @contextlib.contextmanager
+    def entered(self):
+        """This thread, and what it starts meanwhile, is in the namespace.  Sockets stay there for good."""
+        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            inside = os.open(f"{NAMES}/{self.name}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _setns(inside)
+            finally:
+                os.close(inside)
+            try:
+                yield self
+            finally:
+                _setns(before)
+        finally:
+            os.close(before)
+
+    def run(self, *command, text=None):
+        with self.entered():
+            return run(*command, text=text)
+
+    def ip(self, lines, *family):
+        """Several ip commands at once; what names no address may need a family, -4 or -6."""
+        run("ip", *family, "-n", self.name, "-batch", "-", text="\n".join(lines) + "\n")
+
+    def nft(self, text):
+        self.run("nft", "-f", "-", text=text)
+
+    def set(self, **values):
+        """Settings below /proc/sys/net, with dots for slashes; what this kernel lacks is passed over."""
+        with self.entered():
+            for key, value in values.items():
+                path = "/proc/sys/net/" + key.replace("__", "/")
+                if os.path.exists(path):
+                    _write(path, str(value))
+
+    def udp(self, port=0, host="0.0.0.0"):
+        """A UDP socket that lives in the namespace."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with self.entered():
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock.bind((host, port))
+        return sock
+
+    def packets(self, link):
+        """(received, sent) on a link since it was made."""
+        with self.entered():
+            lines = _read("/proc/thread-self/net/dev").splitlines()
+        for line in lines:
+            name, _, numbers = line.partition(":")
+            if name.strip() == link:
+                fields = numbers.split()
+                return int(fields[1]), int(fields[9])
+        raise Failure(f"{self.name}: no link {link}")
+
+    def flows(self):
+        """How many flows the connection tracker holds."""
+        with self.entered():
+            return int(_read("/proc/sys/net/netfilter/nf_conntrack_count"))
+
+    def forget_flows(self):
+        """Empties the connection tracker, as conntrack -F does."""
+        flush = 1 << 8 | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE
+        with self.entered(), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as sock:
+            sock.settimeout(5)
+            sock.send(struct.pack("=IHHIIBBH", 20, flush, 5, 1, 0, 0, 0, 0))
+            error = struct.unpack_from("=i", sock.recv(4096), 16)[0]
+        if error != 0:
+            raise Failure(f"{self.name}: cannot empty the connection tracker: {os.strerror(-error)}")
+
+
+def make(spaces, cables):
+    """Makes namespaces, and cables between them: (space, link, space, link)."""
+    run("ip", "-batch", "-", text="".join(f"netns add {space.name}\n" for space in spaces))
+    run("ip", "-batch", "-", text="".join(
+        f"link add {link} netns {space.name} type veth peer name {other_link} netns {other.name}\n"
+        for space, link, other, other_link in cables))
+
+
+def remove(spaces):
+    run("ip", "-batch", "-", text="".join(f"netns del {space.name}\n" for space in spaces))

@@ -84,6 +84,10 @@ def tree_hash(path):
     return digest.hexdigest()
 
 
+# What a command waits for by itself, where a test does not say: a slow machine may need it.
+PATIENCE = {"down": ["--timeout", "60s"], "join": ["--timeout", "60s"], "ping": ["--timeout", "30s"]}
+
+
 class Node:
     """A state directory, and the daemon that may run in it."""
 
@@ -91,7 +95,8 @@ class Node:
         self.dir = os.path.join(root, name)
 
     def run(self, *args, **options):
-        return run("--dir", self.dir, *args, **options)
+        patience = PATIENCE.get(args[0], []) if "--timeout" not in args else []
+        return run("--dir", self.dir, args[0], *patience, *args[1:], **options)
 
     def must(self, *args, **options):
         result = self.run(*args, **options)

@@ -426,7 +426,7 @@ class Ping(pln.TestCase):
         key = member.id()
         member.must("down")
         member.up()
-        self.check(root.run("ping", "-c", "1", "--timeout", "20s", key), 0)
+        self.check(root.run("ping", "-c", "1", "--timeout", "60s", key), 0)
 
 
 class Certificate(pln.TestCase):
@@ -534,7 +534,7 @@ class Sessions(pln.TestCase):
         member.kill()
         member.up()
         member.wait_connected(root.id())
-        self.check(root.run("ping", "-c", "1", "--timeout", "20s", member.id()), 0)
+        self.check(root.run("ping", "-c", "1", "--timeout", "60s", member.id()), 0)
 
     def test_a_restarted_root_is_found_again(self):
         root, member = self.cluster(2)

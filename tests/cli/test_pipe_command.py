@@ -88,8 +88,8 @@ class Pipe(PipeCase):
         with open(up, "rb") as u, open(down, "rb") as d, open(got_up, "wb") as gu, open(got_down, "wb") as gd:
             listener = self.listen(stdin=d, stdout=gu)
             connector = self.side("pipe", "connect", listener.ticket(), stdin=u, stdout=gd)
-            self.assertEqual(connector.end(None, timeout=240)[0], 0)
-            self.assertEqual(listener.end(None, timeout=240)[0], 0)
+            self.assertEqual(connector.end(None, timeout=600)[0], 0)
+            self.assertEqual(listener.end(None, timeout=600)[0], 0)
         self.assertEqual(self.hash(got_up), up_hash)
         self.assertEqual(self.hash(got_down), down_hash)
 
@@ -186,7 +186,7 @@ class Pipe(PipeCase):
         first.process.stdin.write(b"x")
         first.process.stdin.flush()
         self.assertEqual(listener.process.stdout.read(1), b"x")
-        second = pln.run("pipe", "connect", "--timeout", "10s", ticket)
+        second = pln.run("pipe", "connect", "--timeout", "60s", ticket)
         self.check_fails(second, 1, "serves somebody else")
         listener.process.stdin.close()
         listener.process.stdin = None
@@ -262,7 +262,11 @@ class ThroughNodes(PipeCase):
                 side.process.stdin.flush()
             except BrokenPipeError:
                 return None
-            return side if select.select([listener.process.stdout], [], [], 1)[0] else None
+            # It comes, or the stream was refused because nobody waits at the port yet.
+            while not select.select([listener.process.stdout], [], [], 0.1)[0]:
+                if side.process.poll() is not None:
+                    return None
+            return side
         sender = pln.until(connect, "a stream")
         self.assertEqual(listener.process.stdout.read(1), b"x")
         sender.process.kill()

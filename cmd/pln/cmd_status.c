@@ -14,7 +14,7 @@
 static const pln_opt opts[] = {
     {"watch", 'w', NULL, "go on and show what changes"},
     {"wide", 0, NULL, "whole ids, and all columns"},
-    {"all", 'a', NULL, "also peers that are unreachable for more than an hour"},
+    {"all", 'a', NULL, "also peers that are unreachable for more than an hour, or revoked"},
     {0},
 };
 
@@ -42,7 +42,9 @@ static pln_exit watch_lines(pln_cli *cli) {
 
 static pln_exit show_once(pln_cli *cli, const pln_table_options *options) {
     json_t *object = NULL;
-    const pln_exit code = pln_client_ask(cli, &(pln_request){.verb = PLN_REQUEST_STATUS}, &object);
+    const pln_request request = {.verb =
+                                     options->all ? PLN_REQUEST_STATUS_ALL : PLN_REQUEST_STATUS};
+    const pln_exit code = pln_client_ask(cli, &request, &object);
     if (code != PLN_EXIT_OK) {
         return code;
     }

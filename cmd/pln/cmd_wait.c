@@ -123,7 +123,8 @@ static pln_exit ask(pln_cli *cli, const terms *t, json_t **ret_status) {
                                  ret_status);
 }
 
-/* With --daemon one that is not there yet, or is just going, is no error: *ret_status stays NULL. */
+/* With --daemon one that is not there yet, or is just going, is no error: *ret_status stays NULL
+ * then. */
 static pln_exit ask_patiently(pln_cli *cli, const terms *t, json_t **ret_status) {
     *ret_status = NULL;
     if (!t->daemon) {

@@ -27,4 +27,8 @@ bool pln_is_leaving(pln_daemon *daemon, pln_control_client *client);
 bool pln_find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_request *request,
                    pollen_key *ret);
 
+/* Handlers in files of their own. */
+void pln_handle_revoke(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
+                       const pln_request *request);
+
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/key.h"
+#include "pln/known.h"
 #include "pln/out.h"
 #include "run/clock.h"
 
@@ -126,40 +128,91 @@ static json_t *number(bool known, uint64_t value) {
     return known ? json_integer((json_int_t)value) : json_null();
 }
 
-static json_t *peer_json(pollen_mesh *mesh, const pollen_peer *peer, pln_now now) {
+static json_t *addr_json(const pln_known_peer *known, const pollen_session_info *info) {
+    const pollen_addr *addr = info != NULL ? &info->addr : pln_known_addr(known);
+    return addr == NULL ? json_null() : pln_json_addr(addr);
+}
+
+static json_t *peer_json(pollen_mesh *mesh, const pln_known_peer *known, pln_now now) {
+    static const pollen_peer heard_of = {.state = POLLEN_PEER_DISCOVERED,
+                                         .since_ns = POLLEN_PEER_NEVER,
+                                         .next_action_ns = POLLEN_PEER_NEVER};
+    const pollen_peer *peer = known->peer != NULL ? known->peer : &heard_of;
     pollen_session_info info = {0};
-    const bool up = pollen_mesh_session_info(mesh, &peer->key, &info) == POLLEN_OK;
+    const bool up = pollen_mesh_session_info(mesh, &known->key, &info) == POLLEN_OK;
     const bool stage = peer->stage != POLLEN_STAGE_NONE && peer->state != POLLEN_PEER_CONNECTED;
     char id[POLLEN_KEY_HEX_BYTES];
     return json_pack(
-        "{s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "id",
-        pollen_key_hex(&peer->key, id), "state", pollen_peer_state_name(peer->state), "stage",
+        "{s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:b}", "id",
+        pollen_key_hex(&known->key, id), "state", pollen_peer_state_name(peer->state), "stage",
         stage ? pollen_connect_stage_name(peer->stage) : NULL, "path",
-        up ? pln_path_name(&info) : NULL, "addr", pln_json_addr(up ? &info.addr : &peer->last_addr),
+        up ? pln_path_name(&info) : NULL, "addr", addr_json(known, up ? &info : NULL),
         "rtt_seconds", up && info.rtt_us > 0 ? json_real(info.rtt_us / 1e6) : json_null(), "since",
         mono_time(peer->since_ns, now), "last_end", end_json(peer, now), "next_action_at",
         awaits_action(peer) ? mono_time(peer->next_action_ns, now) : json_null(), "attempts",
         (int)peer->stage_attempts, "bytes_in", number(up, info.bytes_in), "bytes_out",
         number(up, info.bytes_out), "datagrams_in", number(up, info.datagrams_in), "datagrams_out",
-        number(up, info.datagrams_out), "datagrams_dropped", number(up, info.datagrams_dropped));
+        number(up, info.datagrams_out), "datagrams_dropped", number(up, info.datagrams_dropped),
+        "revoked", pln_known_is_revoked(known) ? 1 : 0);
 }
 
-static json_t *peers_json(pollen_mesh *mesh) {
+static json_t *peers_json(pollen_mesh *mesh, bool with_revoked) {
     const pln_now now = pln_clock_now();
-    const size_t cap = pollen_mesh_peers(mesh, NULL, 0);
-    pollen_peer *peers = cap == 0 ? NULL : calloc(cap, sizeof *peers);
-    const size_t found = peers == NULL ? 0 : pollen_mesh_peers(mesh, peers, cap);
-    json_t *array = json_array();
-    for (size_t i = 0; array != NULL && i < cap && i < found; i++) {
-        json_array_append_new(array, peer_json(mesh, &peers[i], now));
+    pln_known known;
+    if (pln_known_take(mesh, &known) != POLLEN_OK) {
+        return NULL;
     }
-    free(peers);
+    json_t *array = json_array();
+    for (size_t i = 0; array != NULL && i < known.count; i++) {
+        if (with_revoked || !pln_known_is_revoked(&known.items[i])) {
+            json_array_append_new(array, peer_json(mesh, &known.items[i], now));
+        }
+    }
+    pln_known_fini(&known);
     return array;
 }
 
-json_t *pln_status_json(pln_daemon *daemon, pollen_mesh *mesh) {
-    return json_pack("{s:s, s:o, s:o, s:[]}", "schema", "pollen.status/1", "self",
-                     self_json(daemon, mesh), "peers", peers_json(mesh), "services");
+/* ---- Services -----------------------------------------------------------------------------------
+ * */
+
+/* The local port of a forward to it; null where there is none. */
+static json_t *local_port(const pollen_service *service, const pollen_forward *forwards,
+                          size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (forwards[i].remote_port == service->port &&
+            pln_key_equal(&forwards[i].provider, &service->provider)) {
+            return json_integer(forwards[i].local_port);
+        }
+    }
+    return json_null();
+}
+
+static json_t *services_json(pollen_mesh *mesh) {
+    const size_t service_cap = pollen_mesh_services(mesh, NULL, 0) + 1;
+    const size_t forward_cap = pollen_mesh_forwards(mesh, NULL, 0) + 1;
+    pollen_service *services = calloc(service_cap, sizeof *services);
+    pollen_forward *forwards = calloc(forward_cap, sizeof *forwards);
+    json_t *array = services == NULL || forwards == NULL ? NULL : json_array();
+    const size_t found = array == NULL ? 0 : pollen_mesh_services(mesh, services, service_cap);
+    size_t wanted = array == NULL ? 0 : pollen_mesh_forwards(mesh, forwards, forward_cap);
+    wanted = wanted < forward_cap ? wanted : forward_cap;
+    for (size_t i = 0; i < found && i < service_cap; i++) {
+        char id[POLLEN_KEY_HEX_BYTES];
+        json_array_append_new(array,
+                              json_pack("{s:s, s:s, s:i, s:o}", "name", services[i].name,
+                                        "provider", pollen_key_hex(&services[i].provider, id),
+                                        "port", (int)services[i].port, "local_port",
+                                        local_port(&services[i], forwards, wanted)));
+    }
+    free(services);
+    free(forwards);
+    return array;
+}
+
+json_t *pln_status_json(pln_daemon *daemon, pollen_mesh *mesh, bool with_revoked) {
+    return json_pack("{s:s, s:o, s:o, s:o}", "schema", "pollen.status/1", "self",
+                     self_json(daemon, mesh), "peers", peers_json(mesh, with_revoked), "services",
+                     services_json(mesh));
 }
 
 json_t *pln_info_json(pln_daemon *daemon, pollen_mesh *mesh) {

@@ -12,6 +12,7 @@ const pln_verb *const pln_verbs[] = {
     &pln_verb_status,
     &pln_verb_ping,
     &pln_verb_wait,
+    &pln_verb_revoke,
     &pln_verb_pipe_listen,
     &pln_verb_pipe_connect,
     &pln_verb_id,

@@ -16,6 +16,7 @@ extern const pln_verb pln_verb_ping;
 extern const pln_verb pln_verb_pipe_connect;
 extern const pln_verb pln_verb_pipe_listen;
 extern const pln_verb pln_verb_purge;
+extern const pln_verb pln_verb_revoke;
 extern const pln_verb pln_verb_status;
 extern const pln_verb pln_verb_up;
 extern const pln_verb pln_verb_version;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator asks of a running cluster: wait."""
+"""What an operator asks of a running cluster: wait, revoke."""
 import os
+import pty
 import subprocess
 import threading
 
@@ -11,7 +12,8 @@ import pln
 class Wait(pln.TestCase):
     def test_for_any_peer_and_for_one(self):
         root, member = self.cluster(2)
-        for args in ([], ["--count", "1"], ["--all"], [member.id()], [member.id()[:8]], ["--daemon", "--all"]):
+        for args in ([], ["--count", "1"], ["--all"], [member.id()], [member.id()[:8]],
+                     ["--daemon", "--all"]):
             result = self.check(root.run("wait", *args), 0)
             self.assertRegex(result.out, rf"^{member.id()[:12]}  connected, direct via 127\.0\.0\.1:\d+\n$")
         value = self.check(root.run("wait", "--json"), 0).json()
@@ -67,6 +69,109 @@ class Wait(pln.TestCase):
             self.check_fails(node.run("wait", *args), 2, "")
         self.check_fails(node.run("wait", "xyz"), 3, "no peer is named")
         self.check_fails(node.run("wait", node.id()), 2, "this node itself")
+
+
+class Revoke(pln.TestCase):
+    def test_shuts_a_member_out_for_good(self):
+        root, member = self.cluster(2)
+        key = member.id()
+        value = self.check(root.run("revoke", "--yes", "--json", key[:10]), 0).json()
+        self.check_shape(value, "revoke")
+        self.assertEqual((value["peer"], value["revoked"]), (key, True))
+        pln.until(lambda: root.peer(key) is None, "the end of the member in status")
+        everybody = self.check(root.run("status", "--all", "--json"), 0).json()
+        self.check_shape(everybody, "status")
+        revoked = next(peer for peer in everybody["peers"] if peer["id"] == key)
+        self.assertTrue(revoked["revoked"])
+        self.assertNotEqual(revoked["state"], "connected")
+        self.assertIn("revoked", self.check(root.run("status", "--all"), 0).out)
+        self.assertNotIn(key[:12], self.check(root.run("status"), 0).out)
+        self.assertEqual(self.check(root.run("revoke", "--yes", key), 0).out, f"revoked {key}\n")
+        member.must("down")
+        member.up()
+        self.check(member.run("wait", "--timeout", "2s"), 7)
+
+    def test_only_the_root_may(self):
+        root, member = self.cluster(2)
+        for args in (["--yes"], []):
+            self.check_fails(member.run("revoke", *args, root.id()), 4,
+                             "only the node with the cluster's root key", "made the cluster")
+        self.assertEqual(root.peer(member.id())["state"], "connected")
+
+    def test_who_is_not_meant(self):
+        root = self.node("root")
+        root.up()
+        self.check_fails(root.run("revoke", "--yes", "ab" * 32), 3, "no such peer", "status")
+        self.check_fails(root.run("revoke", "--yes", "xyz"), 3, "no peer is named")
+        self.check_fails(root.run("revoke", "--yes", root.id()), 2, "this node itself")
+
+    def answer(self, node, key, text):
+        """The exit code of a revoke that is asked on a terminal, and what it said."""
+        master, slave = pty.openpty()
+        os.write(master, text)
+        done = subprocess.run([pln.PLN, "--dir", node.dir, "revoke", key], stdin=slave, capture_output=True,
+                              text=True, check=False, timeout=pln.WAIT_S)
+        os.close(slave)
+        os.close(master)
+        return done
+
+    def test_asks_on_a_terminal_and_nowhere_else(self):
+        root, member = self.cluster(2)
+        key = member.id()
+        self.check_fails(root.run("revoke", key), 2, "say --yes")
+        done = self.answer(root, key[:8], b"no\n")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(key, done.stderr)
+        self.assertIn("not confirmed", done.stderr)
+        self.assertEqual(root.peer(key)["state"], "connected")
+        done = self.answer(root, key[:8], b"yes\n")
+        self.assertEqual((done.returncode, done.stdout), (0, f"revoked {key}\n"), done.stderr)
+
+
+class Status(pln.TestCase):
+    def test_a_member_that_is_only_heard_of_is_there(self):
+        root, first, second = self.cluster(3)
+        for node, other in ((first, second), (second, first)):
+            peer = pln.until(lambda n=node, o=other: n.peer(o.id()), "a member that the root told of")
+            self.assertFalse(peer["revoked"])
+            self.assertIsNotNone(peer["addr"])
+
+    def test_columns_of_the_wide_form(self):
+        root, member = self.cluster(2)
+        lines = self.check(root.run("status", "nodes", "--wide"), 0).out.splitlines()
+        for title in ("PEER", "STATE", "PATH", "ADDR", "RTT", "SINCE", "NEXT", "FAILED", "LAST END",
+                      "DROPPED"):
+            self.assertIn(title, lines[0])
+        self.assertTrue(lines[1].startswith(member.id()))
+
+    def test_what_comes_next_of_a_certificate(self):
+        root = self.node("root")
+        root.up()
+        guest = self.node("guest")
+        guest.must("join", "-", stdin=root.must("invite", "--guest").out)
+        guest.up()
+        self.assertRegex(root.must("status").out, r"(?m)^cert      ok, \d+d\d+h left; renews itself in \d+d")
+        self.assertRegex(guest.must("status").out, r"(?m)^cert      ok, .* left; not renewable; a new invite")
+
+    def test_watch_prints_a_line_for_each_change(self):
+        root, member = self.cluster(2)
+        key = member.id()
+        with subprocess.Popen([pln.PLN, "--dir", root.dir, "status", "--watch"], stdout=subprocess.PIPE,
+                              text=True) as watch:
+            seen = []
+            reader = threading.Thread(target=lambda: seen.extend(iter(watch.stdout.readline, "")))
+            reader.start()
+
+            def told():
+                member.must("down")
+                member.up()
+                member.wait_connected(root.id())
+                return any(" disconnected " in line and key[:12] in line and "graceful" in line
+                           for line in seen)
+            pln.until(told, "a line of an end")
+            watch.terminate()
+            reader.join()
+        self.assertRegex(seen[0], r"^\d{4}-\d\d-\d\dT[\d:.]+Z  \S+")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pln/columns.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+enum { CELL_BYTES = 512 };
+
+static int grow(pln_columns *columns) {
+    if (columns->used < columns->cap) {
+        return 0;
+    }
+    const size_t cap = columns->cap == 0 ? 64 : columns->cap * 2;
+    char **cells = realloc(columns->cells, cap * sizeof *cells);
+    columns->cells = cells != NULL ? cells : columns->cells;
+    const char **colors = cells == NULL ? NULL : realloc(columns->colors, cap * sizeof *colors);
+    columns->colors = colors != NULL ? colors : columns->colors;
+    columns->cap = colors != NULL ? cap : columns->cap;
+    return colors != NULL ? 0 : -1;
+}
+
+void pln_columns_init(pln_columns *columns, const char *const *titles) {
+    *columns = (pln_columns){0};
+    while (titles[columns->count] != NULL) {
+        columns->count++;
+    }
+    PLN_ASSERT(columns->count > 0 && columns->count <= PLN_COLUMNS_MAX);
+    for (size_t i = 0; i < columns->count; i++) {
+        pln_columns_add(columns, titles[i], NULL);
+    }
+}
+
+/* Names come from other members: what would drive a terminal becomes "?".  C1 controls are two
+ * bytes in UTF-8. */
+static void defuse(char *text) {
+    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+        if (*at < ' ' || *at == 0x7f) {
+            *at = '?';
+        } else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f) {
+            at[0] = '?';
+            at[1] = '?';
+        }
+    }
+}
+
+/* In characters, as far as each takes one place. */
+static size_t width_of(const char *text) {
+    size_t width = 0;
+    for (; *text != '\0'; text++) {
+        width += ((unsigned char)*text & 0xc0) != 0x80 ? 1 : 0;
+    }
+    return width;
+}
+
+void pln_columns_add(pln_columns *columns, const char *text, const char *color) {
+    char *copy = strdup(text);
+    if (copy != NULL) {
+        defuse(copy);
+    }
+    if (copy == NULL || grow(columns) != 0) {
+        free(copy);
+        return;
+    }
+    columns->cells[columns->used] = copy;
+    columns->colors[columns->used] = color;
+    columns->used++;
+}
+
+void pln_columns_addf(pln_columns *columns, const char *format, ...) {
+    char text[CELL_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    pln_columns_add(columns, text, NULL);
+}
+
+static void print_cell(const pln_columns *columns, size_t i, size_t width, int is_last) {
+    const char *color = columns->colors[i];
+    printf("%s%s%s", color != NULL ? color : "", columns->cells[i],
+           color != NULL && color[0] != '\0' ? "\033[0m" : "");
+    if (is_last) {
+        putchar('\n');
+    } else {
+        printf("%*s", (int)(width - width_of(columns->cells[i]) + 2), "");
+    }
+}
+
+void pln_columns_end(pln_columns *columns) {
+    size_t widths[PLN_COLUMNS_MAX] = {0};
+    for (size_t i = 0; i < columns->used; i++) {
+        const size_t length = width_of(columns->cells[i]);
+        size_t *width = &widths[i % columns->count];
+        *width = length > *width ? length : *width;
+    }
+    for (size_t i = 0; i < columns->used; i++) {
+        print_cell(columns, i, widths[i % columns->count],
+                   (i + 1) % columns->count == 0 || i + 1 == columns->used);
+        free(columns->cells[i]);
+    }
+    free(columns->cells);
+    free(columns->colors);
+    *columns = (pln_columns){0};
+}

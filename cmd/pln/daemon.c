@@ -81,7 +81,14 @@ static void destroy_mesh(pln_daemon *daemon) {
     mesh = daemon->mesh;
     daemon->mesh = NULL;
     pthread_rwlock_unlock(&daemon->mesh_lock);
+    pln_tunnels_drain(&daemon->tunnels); /* Nobody can start one any more. */
     pollen_mesh_destroy(mesh);
+}
+
+/* Services and forwards are those that the state of this cluster has. */
+static void load_services(pln_daemon *daemon, pollen_mesh *mesh) {
+    pln_provider_load(&daemon->provider, mesh);
+    pln_forwarder_load(&daemon->forwarder, mesh);
 }
 
 /* The port stays, so that peers find us where we were. */
@@ -98,6 +105,7 @@ static pollen_err replace_mesh(pln_daemon *daemon, const pollen_credentials *cre
         pln_daemon_request_stop(daemon); /* Without a mesh there is nothing to stay for. */
         return err;
     }
+    load_services(daemon, mesh);
     pthread_rwlock_wrlock(&daemon->mesh_lock);
     daemon->mesh = mesh;
     atomic_store(&daemon->mesh_closing, false);
@@ -195,6 +203,9 @@ static pln_exit start_mesh(pln_daemon *daemon, pln_cli *cli) {
         err = create_mesh(daemon, credentials, &config, daemon->options.port, &daemon->mesh);
         code = err == POLLEN_OK ? PLN_EXIT_OK : fail_listen(daemon, cli, err);
     }
+    if (code == PLN_EXIT_OK) {
+        load_services(daemon, daemon->mesh);
+    }
     pollen_credentials_destroy(credentials);
     pln_config_fini(&config);
     return code;
@@ -212,9 +223,24 @@ static pln_exit start_control(pln_daemon *daemon, pln_cli *cli) {
     return pln_fail_err(cli, err, advice, "up: control socket");
 }
 
+static pollen_mesh *enter(void *daemon) {
+    return pln_daemon_enter(daemon);
+}
+
+static void leave(void *daemon) {
+    pln_daemon_leave(daemon);
+}
+
+static void *run_forwarder(void *arg) {
+    pln_daemon *daemon = arg;
+    const pln_forwarder_owner owner = {.enter = enter, .leave = leave, .ctx = daemon};
+    pln_forwarder_run(&daemon->forwarder, &owner);
+    return NULL;
+}
+
 static pln_exit start_threads(pln_daemon *daemon, pln_cli *cli) {
     static void *(*const runs[])(void *) = {pln_watcher_run, pln_keeper_run, pln_renewer_run,
-                                           pln_acceptor_run};
+                                            pln_acceptor_run, run_forwarder};
     while (daemon->thread_count < (int)(sizeof runs / sizeof runs[0])) {
         const int i = daemon->thread_count;
         const int error = pthread_create(&daemon->threads[i], NULL, runs[i], daemon);
@@ -237,9 +263,14 @@ static void init_locks(pln_daemon *daemon) {
     pthread_mutex_init(&daemon->reload_lock, NULL);
     pthread_rwlock_init(&daemon->mesh_lock, NULL);
     pln_streams_init(&daemon->streams);
+    pln_tunnels_init(&daemon->tunnels, &daemon->log);
+    pln_provider_init(&daemon->provider, &daemon->tunnels);
 }
 
 static void fini_locks(pln_daemon *daemon) {
+    pln_forwarder_fini(&daemon->forwarder);
+    pln_provider_fini(&daemon->provider);
+    pln_tunnels_fini(&daemon->tunnels);
     pln_streams_fini(&daemon->streams);
     pthread_rwlock_destroy(&daemon->mesh_lock);
     pthread_mutex_destroy(&daemon->reload_lock);
@@ -251,6 +282,7 @@ static void join_threads(pln_daemon *daemon) {
     atomic_store(&daemon->stopping, true);
     wake_keeper(daemon);
     pln_board_close(&daemon->board);
+    pln_forwarder_close(&daemon->forwarder);
     while (daemon->thread_count > 0) {
         pthread_join(daemon->threads[--daemon->thread_count], NULL);
     }
@@ -276,6 +308,9 @@ void pln_daemon_stop(pln_daemon *daemon) {
 }
 
 static pln_exit start_locked(pln_daemon *daemon, pln_cli *cli) {
+    if (pln_forwarder_init(&daemon->forwarder, &daemon->tunnels, &daemon->log) != POLLEN_OK) {
+        return pln_fail(cli, PLN_EXIT_FAIL, NULL, "up: out of descriptors");
+    }
     pln_exit code = start_mesh(daemon, cli);
     if (code == PLN_EXIT_OK) {
         code = start_threads(daemon, cli);

@@ -4,8 +4,10 @@
  *
  * Threads.  The mesh has its own loop.  Beside it run: the watcher (events to log and board), the
  * keeper (bootstrap peers), the renewer (our certificate), the acceptor (streams to whoever waits
- * for their port) and one thread for each control client.  All of them reach the mesh between
- * pln_daemon_enter() and pln_daemon_leave(), because joining another cluster replaces it.
+ * for their port, or to what is served), the forwarder (TCP connections that are carried to peers)
+ * and one thread for each control client.  All of them reach the mesh between pln_daemon_enter()
+ * and pln_daemon_leave(), because joining another cluster replaces it; tunnels are waited for
+ * before their mesh goes.
  */
 #ifndef PLN_CMD_DAEMON_H
 #define PLN_CMD_DAEMON_H
@@ -17,7 +19,9 @@
 
 #include "pln/board.h"
 #include "pln/cli.h"
+#include "pln/forwarder.h"
 #include "pln/logfile.h"
+#include "pln/provider.h"
 #include "pln/streams.h"
 #include "run/control.h"
 
@@ -38,6 +42,9 @@ typedef struct pln_daemon {
     pln_logfile log;
     pln_board board;
     pln_streams streams;
+    pln_tunnels tunnels;
+    pln_provider provider;
+    pln_forwarder forwarder;
     int lock_fd;
     int stop_fd; /* Readable once the daemon is to end. */
     atomic_bool stopping;
@@ -52,7 +59,7 @@ typedef struct pln_daemon {
     bool keeper_reload;         /* guarded by keeper_lock */
 
     pln_control *control;
-    pthread_t threads[4]; /* Watcher, keeper, renewer, acceptor. */
+    pthread_t threads[5]; /* Watcher, keeper, renewer, acceptor, forwarder. */
     int thread_count;     /* How many of them run. */
 } pln_daemon;
 

@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef enum field_type { FIELD_NUMBER, FIELD_FLAG, FIELD_PEER } field_type;
+typedef enum field_type { FIELD_NUMBER, FIELD_FLAG, FIELD_PEER, FIELD_TEXT } field_type;
 
 typedef struct field {
     const char *name;
     field_type type;
     size_t offset;
-    int64_t min;
+    int64_t min; /* Of a number, or of the length of a text. */
     int64_t max;
     unsigned verbs; /* A bit for each verb that has it. */
 } field;
@@ -20,29 +20,35 @@ typedef struct field {
 
 /* clang-format off */
 static const char *const verb_names[PLN_REQUEST_VERBS] = {
+    [PLN_REQUEST_CONNECT]        = "connect",
+    [PLN_REQUEST_DISCONNECT]     = "disconnect",
     [PLN_REQUEST_INFO]           = "info",
     [PLN_REQUEST_PING]           = "ping",
     [PLN_REQUEST_RELOAD]         = "reload",
-    [PLN_REQUEST_REVOKE]         = "revoke",
+    [PLN_REQUEST_SERVE]          = "serve",
     [PLN_REQUEST_SHUTDOWN]       = "shutdown",
     [PLN_REQUEST_STATUS]         = "status",
-    [PLN_REQUEST_STATUS_ALL]     = "status_all",
     [PLN_REQUEST_STREAM_CONNECT] = "stream_connect",
     [PLN_REQUEST_STREAM_LISTEN]  = "stream_listen",
+    [PLN_REQUEST_UNSERVE]        = "unserve",
     [PLN_REQUEST_WATCH]          = "watch",
 };
 
 static const field fields[] = {
-    {"peer",         FIELD_PEER,   AT(peer),         0, 0,
-     BIT(PING) | BIT(REVOKE) | BIT(STREAM_CONNECT)},
+    {"peer",         FIELD_PEER,   AT(peer),         0, 0, BIT(PING) | BIT(STREAM_CONNECT)},
+    {"provider",     FIELD_TEXT,   AT(peer),         0, PLN_REQUEST_PEER_BYTES - 1,
+     BIT(CONNECT) | BIT(DISCONNECT)},
+    {"service",      FIELD_TEXT,   AT(service),      1, PLN_REQUEST_SERVICE_BYTES - 1,
+     BIT(CONNECT) | BIT(DISCONNECT) | BIT(SERVE) | BIT(UNSERVE)},
+    {"bind",         FIELD_TEXT,   AT(bind),         0, PLN_REQUEST_BIND_BYTES - 1, BIT(CONNECT)},
+    {"local_port",   FIELD_NUMBER, AT(local_port),   0, 65535, BIT(CONNECT)},
     {"port",         FIELD_NUMBER, AT(port),         1, 65535,
-     BIT(STREAM_CONNECT) | BIT(STREAM_LISTEN)},
+     BIT(SERVE) | BIT(STREAM_CONNECT) | BIT(STREAM_LISTEN)},
     {"count",        FIELD_NUMBER, AT(count),        0, INT32_MAX, BIT(PING)},
     {"interval_ms",  FIELD_NUMBER, AT(interval_ms),  1, PLN_REQUEST_TIMEOUT_MS_MAX, BIT(PING)},
     {"timeout_ms",   FIELD_NUMBER, AT(timeout_ms),   1, PLN_REQUEST_TIMEOUT_MS_MAX,
      BIT(PING) | BIT(STREAM_CONNECT) | BIT(STREAM_LISTEN)},
     {"size",         FIELD_NUMBER, AT(size),         0, PLN_REQUEST_PING_SIZE_MAX, BIT(PING)},
-    {"sure",         FIELD_FLAG,   AT(sure),         0, 0, BIT(REVOKE)},
     {"until_direct", FIELD_FLAG,   AT(until_direct), 0, 0, BIT(PING)},
 };
 /* clang-format on */
@@ -79,11 +85,29 @@ static bool read_peer(const json_t *value, char *ret) {
     return true;
 }
 
+/* UTF-8, as all strings that jansson gives, without control characters. */
+static bool read_text(const field *f, const json_t *value, char *ret) {
+    const char *text = json_string_value(value);
+    const size_t length = json_string_length(value);
+    if (text == NULL || length < (size_t)f->min || length > (size_t)f->max) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f) {
+            return false;
+        }
+    }
+    memcpy(ret, text, length + 1);
+    return true;
+}
+
 static bool read_field(const field *f, const json_t *value, pln_request *request) {
     char *at = (char *)request + f->offset;
     switch (f->type) {
     case FIELD_PEER:
         return read_peer(value, at);
+    case FIELD_TEXT:
+        return read_text(f, value, at);
     case FIELD_FLAG:
         if (!json_is_boolean(value)) {
             return false;
@@ -165,6 +189,7 @@ static json_t *encode_field(const field *f, const pln_request *request) {
     const char *at = (const char *)request + f->offset;
     switch (f->type) {
     case FIELD_PEER:
+    case FIELD_TEXT:
         return json_string(at);
     case FIELD_FLAG:
         return json_boolean(*(const bool *)at);

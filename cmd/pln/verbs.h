@@ -5,6 +5,8 @@
 
 #include "pln/cli.h"
 
+extern const pln_verb pln_verb_connect;
+extern const pln_verb pln_verb_disconnect;
 extern const pln_verb pln_verb_down;
 extern const pln_verb pln_verb_help;
 extern const pln_verb pln_verb_id;
@@ -17,7 +19,9 @@ extern const pln_verb pln_verb_pipe_connect;
 extern const pln_verb pln_verb_pipe_listen;
 extern const pln_verb pln_verb_purge;
 extern const pln_verb pln_verb_revoke;
+extern const pln_verb pln_verb_serve;
 extern const pln_verb pln_verb_status;
+extern const pln_verb pln_verb_unserve;
 extern const pln_verb pln_verb_up;
 extern const pln_verb pln_verb_version;
 extern const pln_verb pln_verb_wait;

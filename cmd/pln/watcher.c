@@ -167,8 +167,7 @@ void *pln_acceptor_run(void *arg) {
         const pollen_err err =
             mesh == NULL ? POLLEN_ECLOSED : pollen_mesh_accept_stream(mesh, -1, NULL, &stream);
         if (err == POLLEN_OK && !pln_streams_deliver(&daemon->streams, stream)) {
-            pollen_stream_reset(stream, POLLEN_STREAM_REFUSED);
-            pollen_stream_close(stream);
+            pln_provider_accept(&daemon->provider, mesh, stream);
         }
         pln_daemon_leave(daemon);
         if (err != POLLEN_OK) {

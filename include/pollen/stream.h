@@ -63,6 +63,7 @@ POLLEN_API POLLEN_MUST_USE pollen_err pollen_stream_read(pollen_stream *stream, 
 
 /*
  * Writes all of it, waiting for room; on an error *ret_size (may be NULL) bytes had been taken.
+ * With size 0 it never waits and only tells whether the stream takes more, from any thread.
  *
  * Errors: POLLEN_ERESET     the peer wants no more: pollen_stream_reset_code()
  *         POLLEN_ECLOSED    after pollen_stream_close_write(), or the mesh closed

@@ -189,6 +189,15 @@ static pollen_err write_piece(pln_wait *wait, pollen_stream *stream, const uint8
     return err;
 }
 
+/* What a write would end with, were there room. */
+static pollen_err ask_write(pollen_stream *stream) {
+    bool room;
+    pthread_mutex_lock(&stream->monitor.lock);
+    const pollen_err err = can_write(stream, &room);
+    pthread_mutex_unlock(&stream->monitor.lock);
+    return err;
+}
+
 pollen_err pollen_stream_write(pollen_stream *stream, const void *bytes, size_t size,
                                int timeout_ms, pollen_cancel *cancel, size_t *ret_size) {
     pln_last_error_clear();
@@ -197,7 +206,7 @@ pollen_err pollen_stream_write(pollen_stream *stream, const void *bytes, size_t 
     }
     pln_wait wait;
     pln_wait_begin(&wait, stream->mesh, &stream->monitor, pln_clock_deadline(timeout_ms), cancel);
-    pollen_err err = POLLEN_OK;
+    pollen_err err = size == 0 ? ask_write(stream) : POLLEN_OK;
     size_t done = 0;
     while (err == POLLEN_OK && done < size) {
         size_t piece = size - done < WRITE_CHUNK_BYTES ? size - done : WRITE_CHUNK_BYTES;

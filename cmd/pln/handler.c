@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/key.h"
 #include "pln/handler.h"
+#include "pln/known.h"
 #include "pln/out.h"
 #include "pln/status.h"
 #include "run/clock.h"
@@ -67,16 +68,16 @@ static bool starts_with(const pollen_key *key, const char *prefix) {
 
 static match find_matches(pollen_mesh *mesh, const char *prefix) {
     match m = {0};
-    const size_t cap = pollen_mesh_peers(mesh, NULL, 0);
-    pollen_peer *peers = cap == 0 ? NULL : calloc(cap, sizeof *peers);
-    const size_t found = peers == NULL ? 0 : pollen_mesh_peers(mesh, peers, cap);
-    for (size_t i = 0; i < cap && i < found; i++) {
-        if (starts_with(&peers[i].key, prefix)) {
-            m.key = peers[i].key;
-            m.count++;
+    pln_known known;
+    if (pln_known_take(mesh, &known) == POLLEN_OK) {
+        for (size_t i = 0; i < known.count; i++) {
+            if (starts_with(&known.items[i].key, prefix)) {
+                m.key = known.items[i].key;
+                m.count++;
+            }
         }
+        pln_known_fini(&known);
     }
-    free(peers);
     const pollen_key own = pollen_mesh_key(mesh);
     m.is_self = starts_with(&own, prefix);
     return m;
@@ -279,8 +280,7 @@ static void do_shutdown(pln_daemon *daemon, pln_control_client *client) {
 
 static void do_status(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
                       const pln_request *request) {
-    (void)request;
-    pln_reply(client, pln_status_json(daemon, mesh));
+    pln_reply(client, pln_status_json(daemon, mesh, request->verb == PLN_REQUEST_STATUS_ALL));
 }
 
 static void do_info(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
@@ -298,8 +298,10 @@ static const mesh_handler mesh_handlers[PLN_REQUEST_VERBS] = {
     [PLN_REQUEST_DISCONNECT] = pln_handle_disconnect,
     [PLN_REQUEST_INFO] = do_info,
     [PLN_REQUEST_PING] = do_ping,
+    [PLN_REQUEST_REVOKE] = pln_handle_revoke,
     [PLN_REQUEST_SERVE] = pln_handle_serve,
     [PLN_REQUEST_STATUS] = do_status,
+    [PLN_REQUEST_STATUS_ALL] = do_status,
     [PLN_REQUEST_STREAM_CONNECT] = do_stream_connect,
     [PLN_REQUEST_STREAM_LISTEN] = do_stream_listen,
     [PLN_REQUEST_UNSERVE] = pln_handle_unserve,

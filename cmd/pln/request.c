@@ -25,9 +25,11 @@ static const char *const verb_names[PLN_REQUEST_VERBS] = {
     [PLN_REQUEST_INFO]           = "info",
     [PLN_REQUEST_PING]           = "ping",
     [PLN_REQUEST_RELOAD]         = "reload",
+    [PLN_REQUEST_REVOKE]         = "revoke",
     [PLN_REQUEST_SERVE]          = "serve",
     [PLN_REQUEST_SHUTDOWN]       = "shutdown",
     [PLN_REQUEST_STATUS]         = "status",
+    [PLN_REQUEST_STATUS_ALL]     = "status_all",
     [PLN_REQUEST_STREAM_CONNECT] = "stream_connect",
     [PLN_REQUEST_STREAM_LISTEN]  = "stream_listen",
     [PLN_REQUEST_UNSERVE]        = "unserve",
@@ -35,7 +37,8 @@ static const char *const verb_names[PLN_REQUEST_VERBS] = {
 };
 
 static const field fields[] = {
-    {"peer",         FIELD_PEER,   AT(peer),         0, 0, BIT(PING) | BIT(STREAM_CONNECT)},
+    {"peer",         FIELD_PEER,   AT(peer),         0, 0,
+     BIT(PING) | BIT(REVOKE) | BIT(STREAM_CONNECT)},
     {"provider",     FIELD_TEXT,   AT(peer),         0, PLN_REQUEST_PEER_BYTES - 1,
      BIT(CONNECT) | BIT(DISCONNECT)},
     {"service",      FIELD_TEXT,   AT(service),      1, PLN_REQUEST_SERVICE_BYTES - 1,
@@ -49,6 +52,7 @@ static const field fields[] = {
     {"timeout_ms",   FIELD_NUMBER, AT(timeout_ms),   1, PLN_REQUEST_TIMEOUT_MS_MAX,
      BIT(PING) | BIT(STREAM_CONNECT) | BIT(STREAM_LISTEN)},
     {"size",         FIELD_NUMBER, AT(size),         0, PLN_REQUEST_PING_SIZE_MAX, BIT(PING)},
+    {"sure",         FIELD_FLAG,   AT(sure),         0, 0, BIT(REVOKE)},
     {"until_direct", FIELD_FLAG,   AT(until_direct), 0, 0, BIT(PING)},
 };
 /* clang-format on */

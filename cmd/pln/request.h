@@ -8,9 +8,11 @@
  * The answer is one or more lines of the machine contract.
  *
  *   status         one pollen.status/1
+ *   status_all     the same with members that are revoked
  *   info           one pollen.info/1: what other verbs need to know of the daemon
  *   watch          pollen.event/1 until the client hangs up
  *   ping           pollen.ping/1 for each, `count` 0 until the client hangs up
+ *   revoke         pollen.revoke/1; without `sure` nothing is done but finding the peer
  *   reload         pollen.ok/1 once credentials and configuration were read anew
  *   shutdown       pollen.ok/1, and the end of the connection once the daemon is gone
  *   serve, unserve, connect, disconnect
@@ -44,9 +46,11 @@ typedef enum pln_request_verb {
     PLN_REQUEST_INFO,
     PLN_REQUEST_PING,
     PLN_REQUEST_RELOAD,
+    PLN_REQUEST_REVOKE,
     PLN_REQUEST_SERVE,
     PLN_REQUEST_SHUTDOWN,
     PLN_REQUEST_STATUS,
+    PLN_REQUEST_STATUS_ALL,
     PLN_REQUEST_STREAM_CONNECT,
     PLN_REQUEST_STREAM_LISTEN,
     PLN_REQUEST_UNSERVE,
@@ -57,7 +61,7 @@ typedef enum pln_request_verb {
 /* Fields that the verb does not have are zero. */
 typedef struct pln_request {
     pln_request_verb verb;
-    char peer[PLN_REQUEST_PEER_BYTES];       /* PING, STREAM_CONNECT: an id or its beginning. */
+    char peer[PLN_REQUEST_PEER_BYTES];       /* An id or its beginning. */
     char service[PLN_REQUEST_SERVICE_BYTES]; /* A name; but for SERVE, a port's number too. */
     char bind[PLN_REQUEST_BIND_BYTES];       /* CONNECT: an IP address; "": loopback. */
     int64_t local_port;                      /* CONNECT; 0: any. */
@@ -67,6 +71,7 @@ typedef struct pln_request {
     int64_t timeout_ms;                      /* PING: of each; STREAM_*. */
     int64_t size;                            /* PING */
     bool until_direct;                       /* PING */
+    bool sure;                               /* REVOKE */
 } pln_request;
 
 /*

@@ -44,7 +44,7 @@ typedef struct pollen_mesh_config {
     uint16_t port;                         /* 0: any. */
     int64_t tls_identity_ttl_seconds;      /* Of the X.509 certificate; default ten years. */
     int64_t membership_ttl_seconds;        /* Of certificates issued here; default a year. */
-    int64_t max_connection_age_seconds;    /* 0: sessions are not rotated by age. */
+    int64_t max_connection_age_seconds;    /* 0: never; up to 100 years. */
     /* Asked for the subject and for the issuer of every certificate; true refuses it.  Called on
      * the loop thread and must not call the mesh.  NULL: nobody is revoked. */
     bool (*is_subject_revoked)(void *context, const pollen_key *key);
@@ -53,9 +53,8 @@ typedef struct pollen_mesh_config {
      * gossip, what it knows of the cluster (state.yaml).  NULL: both are lost with the process. */
     const char *state_dir;
     pollen_congestion congestion;
-    /* Take part in what members tell each other, and keep sessions with all members that can be
-     * reached; pollen_mesh_advertise() says where they reach us.  Off, only what is asked for is
-     * connected. */
+    /* Tell and learn what pollen/cluster.h has, and keep sessions with all members that can be
+     * reached; pollen_mesh_advertise() says where we are.  Off, only what is asked for is dialled. */
     bool gossip;
     bool external_loop;
     /* A line of text, level 0 (error) to 3 (debug); from the loop thread.  NULL: silent. */
@@ -73,7 +72,8 @@ POLLEN_API void pollen_mesh_config_init(pollen_mesh_config *config);
  * Errors: POLLEN_EINVAL      no credentials, size not filled
  *         POLLEN_EADDRINUSE  the port is taken
  *         POLLEN_ESTATE      the record of redeemed invites is malformed
- *         POLLEN_EPERM, POLLEN_EIO, POLLEN_ENOMEM, POLLEN_ESYS
+ *         POLLEN_EMODE (of a file in state_dir), POLLEN_ELIMIT (its size), POLLEN_EPERM, POLLEN_EIO,
+ *         POLLEN_ENOSPC, POLLEN_ENOMEM, POLLEN_ESYS
  */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_create(const pollen_mesh_config *config,
                                                          pollen_mesh **ret_mesh);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/cluster.h"
 
+#include "base/assert.h"
 #include "base/key.h"
+#include "node/gossip.h"
 
 /* What we publish may be acted upon at once: closing sessions is for it as for what was heard. */
 static pollen_err publish(pln_node *node, pln_state *state, const pollen_key *subject,
@@ -62,4 +64,46 @@ pollen_err pln_node_set_connection(pln_node *node, const pln_saved_connection *c
                                    pln_now now) {
     pln_state *state = pln_node_change_state(node, now);
     return state == NULL ? POLLEN_ENOTSUP : pln_state_set_connection(state, connection, on);
+}
+
+/* ---- On disk --------------------------------------------------------------------------------- */
+
+pollen_err pln_node_load_state(pln_node *node, const pln_saved_state *saved, pln_now now,
+                               pln_state_loaded *ret) {
+    pln_state *state = pln_node_change_state(node, now);
+    if (state == NULL) {
+        return POLLEN_ENOTSUP;
+    }
+    const pollen_err err = pln_state_load(state, saved, ret);
+    pln_node_state_changed(node);
+    return err;
+}
+
+pln_state_urgency pln_node_save_urgency(const pln_node *node) {
+    const pln_state *state = pln_node_state(node);
+    return state == NULL ? PLN_STATE_SAVED : pln_state_save_urgency(state);
+}
+
+pollen_err pln_node_take_state(pln_node *node, pln_saved_state *ret,
+                               pln_state_urgency *ret_urgency) {
+    pln_gossip *gossip = pln_node_gossip(node);
+    PLN_ASSERT(gossip != NULL);
+    const pollen_err err = pln_state_save(gossip->state, ret);
+    if (err == POLLEN_OK) {
+        *ret_urgency = pln_state_save_urgency(gossip->state);
+        pln_state_note_saved(gossip->state);
+    }
+    return err;
+}
+
+void pln_node_state_written(pln_node *node, pln_state_urgency urgency, pollen_err err,
+                            pln_now now) {
+    pln_state *state = pln_node_change_state(node, now);
+    pln_gossip *gossip = pln_node_gossip(node);
+    PLN_ASSERT(gossip != NULL);
+    if (err != POLLEN_OK) {
+        pln_state_note_save_failed(state, urgency);
+    }
+    pln_gossip_saved(gossip, err);
+    pln_node_state_changed(node);
 }

@@ -29,4 +29,26 @@ POLLEN_MUST_USE pollen_err pln_node_set_connection(pln_node *node,
                                                    const pln_saved_connection *connection, bool on,
                                                    pln_now now);
 
+/* ---- On disk --------------------------------------------------------------------------------- */
+
+/* Before the first input, or when the node has just become a member: what was saved.
+ * Errors: POLLEN_ENOTSUP, POLLEN_ENOMEM */
+POLLEN_MUST_USE pollen_err pln_node_load_state(pln_node *node, const pln_saved_state *saved,
+                                               pln_now now, pln_state_loaded *ret);
+
+/* How soon the state has to be saved. */
+pln_state_urgency pln_node_save_urgency(const pln_node *node);
+
+/*
+ * What is to be saved, with the urgency that it had.  pln_node_state_written() follows.
+ *
+ * Owner:  ret is the caller's (pln_saved_state_fini).
+ * Errors: POLLEN_ENOMEM
+ */
+POLLEN_MUST_USE pollen_err pln_node_take_state(pln_node *node, pln_saved_state *ret,
+                                               pln_state_urgency *ret_urgency);
+
+/* It is durable: revocations in it take effect.  Or err says why not: they do so too. */
+void pln_node_state_written(pln_node *node, pln_state_urgency urgency, pollen_err err, pln_now now);
+
 #endif

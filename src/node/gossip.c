@@ -14,6 +14,9 @@
 #define HURRY_LEAST PLN_MS(50)
 #define HURRY_SPREAD PLN_MS(200)
 
+/* A disk that works takes a hundredth of it. */
+#define SAVE_PATIENCE PLN_S(1)
+
 struct pln_gossip_partner {
     pln_gossip_partner *next;
     pln_gossip_peer peer;
@@ -29,7 +32,7 @@ pollen_err pln_gossip_init(pln_gossip *gossip, pln_mesh *mesh, const pln_rng *rn
                                      .rng = *rng,
                                      .trust = creds->enrolled ? &creds->trust : NULL,
                                      .log = log};
-    *gossip = (pln_gossip){.mesh = mesh, .rng = *rng};
+    *gossip = (pln_gossip){.mesh = mesh, .rng = *rng, .log = log};
     pln_heap_init(&gossip->rounds);
     const pollen_err err = pln_state_create(&config, &gossip->state);
     if (err == POLLEN_OK) {
@@ -192,6 +195,26 @@ bool pln_gossip_handle_packet(pln_gossip *gossip, const pollen_key *peer, pollen
     return true;
 }
 
+/* ---- The disk -------------------------------------------------------------------------------- */
+
+bool pln_gossip_is_held(pln_gossip *gossip, pln_now now) {
+    if (gossip->hold == PLN_GOSSIP_FREE && gossip->saves &&
+        pln_state_save_urgency(gossip->state) == PLN_STATE_SAVE_NOW) {
+        gossip->hold = PLN_GOSSIP_HELD;
+        gossip->hold_until = pln_ts_add(now.mono, SAVE_PATIENCE);
+    }
+    return gossip->hold == PLN_GOSSIP_HELD;
+}
+
+/* Another revocation that came meanwhile waits on, but not longer than the first one might have. */
+void pln_gossip_saved(pln_gossip *gossip, pollen_err err) {
+    if (err != POLLEN_OK) {
+        gossip->hold = PLN_GOSSIP_RELEASED;
+    } else if (pln_state_save_urgency(gossip->state) != PLN_STATE_SAVE_NOW) {
+        gossip->hold = PLN_GOSSIP_FREE;
+    }
+}
+
 /* ---- Rounds ---------------------------------------------------------------------------------- */
 
 /* The reference answers a clock with all that it holds above it, so that its rounds stay as they
@@ -208,11 +231,16 @@ void pln_gossip_hurry(pln_gossip *gossip, pln_now now) {
 }
 
 pln_ts pln_gossip_next_expiry(const pln_gossip *gossip) {
-    return pln_heap_next(&gossip->rounds);
+    const pln_ts held = gossip->hold == PLN_GOSSIP_HELD ? gossip->hold_until : PLN_TS_NEVER;
+    return pln_ts_min(pln_heap_next(&gossip->rounds), held);
 }
 
 void pln_gossip_handle_timeout(pln_gossip *gossip, pln_now now) {
     pln_timer *timer;
+    if (gossip->hold == PLN_GOSSIP_HELD && pln_ts_reached(gossip->hold_until, now.mono)) {
+        gossip->hold = PLN_GOSSIP_RELEASED;
+        pln_logf(gossip->log, PLN_LOG_WARN, "node", "revocations take effect unsaved: slow disk");
+    }
     while ((timer = pln_heap_pop(&gossip->rounds, now.mono)) != NULL) {
         pln_gossip_partner *partner = PLN_TIMER_OWNER(timer, pln_gossip_partner, round);
         const bool planned = plan_round(gossip, partner, now);

@@ -12,12 +12,26 @@
 
 typedef struct pln_gossip_partner pln_gossip_partner;
 
+/* A revocation takes effect when it is on disk, if the owner keeps the state there: who saw its
+ * effect may rely on it, whatever happens to this process.  A disk that takes too long, or fails,
+ * must not keep a session open, so the wait is short; after it revocations take effect at once
+ * until the disk works again. */
+typedef enum pln_gossip_hold {
+    PLN_GOSSIP_FREE,
+    PLN_GOSSIP_HELD,     /* Until hold_until, or until the state is saved. */
+    PLN_GOSSIP_RELEASED, /* Waited in vain. */
+} pln_gossip_hold;
+
 typedef struct pln_gossip {
     pln_mesh *mesh; /* Borrowed. */
     pln_state *state;
     pln_rng rng;
+    const pln_log *log; /* Borrowed. */
     pln_gossip_partner *partners;
     pln_heap rounds;
+    bool saves; /* The owner keeps the state on disk. */
+    pln_gossip_hold hold;
+    pln_ts hold_until;
 } pln_gossip;
 
 /* Owner: mesh and log are borrowed.  Errors: POLLEN_ENOMEM */
@@ -43,7 +57,17 @@ void pln_gossip_hurry(pln_gossip *gossip, pln_now now);
 pln_ts pln_gossip_next_expiry(const pln_gossip *gossip);
 void pln_gossip_handle_timeout(pln_gossip *gossip, pln_now now);
 
+/* Whether what was learnt has to wait for the disk before it is acted upon and told. */
+bool pln_gossip_is_held(pln_gossip *gossip, pln_now now);
+
+/* What was taken for the disk is there, or err says why not. */
+void pln_gossip_saved(pln_gossip *gossip, pollen_err err);
+
 /* Sends to everybody what changed here. */
 void pln_gossip_broadcast(pln_gossip *gossip, pln_now now);
+
+/* The node's own, for its other files; NULL when it takes no part. */
+struct pln_node;
+pln_gossip *pln_node_gossip(struct pln_node *node);
 
 #endif

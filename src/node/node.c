@@ -81,6 +81,7 @@ pollen_err pln_node_create(const pln_node_config *config, pln_now now, pln_node 
     pollen_err err = create_store(node, config);
     if (err == POLLEN_OK) {
         err = create_mesh(node, config, now);
+        node->gossip.saves = config->saves;
     }
     if (err != POLLEN_OK) {
         pln_node_destroy(node);
@@ -218,7 +219,7 @@ static void hear(pln_node *node) {
 
 /* After anything that gossip may have learnt from, or has to tell. */
 static void run_gossip(pln_node *node) {
-    if (node->gossips) {
+    if (node->gossips && !pln_gossip_is_held(&node->gossip, node->now)) {
         hear(node);
         pln_gossip_broadcast(&node->gossip, node->now);
     }
@@ -448,6 +449,10 @@ pollen_err pln_node_advertise(pln_node *node, const pollen_addr *addrs, size_t c
 
 const pln_state *pln_node_state(const pln_node *node) {
     return node->gossip.state;
+}
+
+pln_gossip *pln_node_gossip(pln_node *node) {
+    return node->gossips ? &node->gossip : NULL;
 }
 
 pln_state *pln_node_change_state(pln_node *node, pln_now now) {

@@ -26,6 +26,7 @@ typedef struct pln_node_config {
     pln_mesh_config mesh;
     bool keep_peers; /* Dial known peers by itself; off, it is the mesh alone. */
     bool gossip;     /* Take part in what members tell each other, and dial those it learns of. */
+    bool saves;      /* The owner keeps the state on disk (node/cluster.h). */
     bool no_jitter;  /* Exact delays, for tests. */
 } pln_node_config;
 

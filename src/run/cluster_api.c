@@ -2,9 +2,11 @@
 /* The public functions about the cluster. */
 #include <pollen/cluster.h>
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/key.h"
 #include "node/cluster.h"
 #include "run/last_error.h"
@@ -213,8 +215,49 @@ size_t pollen_mesh_forwards(pollen_mesh *mesh, pollen_forward *forwards, size_t 
 
 /* ---- Revocation ------------------------------------------------------------------------------ */
 
-static pollen_err revoke(pollen_mesh *mesh, void *arg) {
-    return pln_node_revoke(mesh->node, arg, mesh->now);
+/* On the stack of who asks: it has no deadline, and is answered when the disk is, or the mesh
+ * closes. */
+typedef struct revoke_cmd {
+    pln_cmd cmd;
+    pln_save_waiter waiter;
+    pollen_key key;
+    pln_monitor monitor; /* Guards done and err. */
+    bool done;
+    pollen_err err;
+} revoke_cmd;
+
+static void answer(revoke_cmd *revoke, pollen_err err) {
+    pthread_mutex_lock(&revoke->monitor.lock);
+    revoke->err = err;
+    revoke->done = true;
+    pthread_cond_signal(&revoke->monitor.changed);
+    pthread_mutex_unlock(&revoke->monitor.lock); /* From here on it may be gone. */
+}
+
+static void handle_saved(pln_save_waiter *waiter, pollen_err err) {
+    answer((revoke_cmd *)(void *)((char *)waiter - offsetof(revoke_cmd, waiter)), err);
+}
+
+static void run_revoke(pln_cmd *cmd, pollen_mesh *mesh, pollen_err state) {
+    revoke_cmd *revoke = (revoke_cmd *)(void *)cmd;
+    const pollen_err err =
+        state == POLLEN_OK ? pln_node_revoke(mesh->node, &revoke->key, mesh->now) : state;
+    if (err == POLLEN_OK) {
+        pln_saver_wait(mesh, &revoke->waiter);
+    } else {
+        answer(revoke, err);
+    }
+}
+
+static pollen_err wait_for_answer(revoke_cmd *revoke, pln_wait *wait) {
+    pthread_mutex_lock(&revoke->monitor.lock);
+    while (!revoke->done) {
+        const pollen_err step = pln_wait_step(wait);
+        PLN_ASSERT(step == POLLEN_OK); /* It has no deadline and no cancel. */
+    }
+    const pollen_err err = revoke->err;
+    pthread_mutex_unlock(&revoke->monitor.lock);
+    return err;
 }
 
 pollen_err pollen_mesh_revoke(pollen_mesh *mesh, const pollen_key *peer) {
@@ -222,8 +265,16 @@ pollen_err pollen_mesh_revoke(pollen_mesh *mesh, const pollen_key *peer) {
     if (mesh == NULL || peer == NULL) {
         return POLLEN_EINVAL;
     }
-    pollen_key key = *peer;
-    const pollen_err err = pln_request(mesh, revoke, &key);
+    revoke_cmd revoke = {.cmd.run = run_revoke, .waiter.done = handle_saved, .key = *peer};
+    pln_wait wait;
+    pln_monitor_init(&revoke.monitor);
+    pln_wait_begin(&wait, mesh, &revoke.monitor, PLN_TS_NEVER, NULL);
+    pollen_err err = pln_cmdq_push(&mesh->cmdq, &revoke.cmd);
+    if (err == POLLEN_OK) {
+        err = wait_for_answer(&revoke, &wait);
+    }
+    pln_wait_end(&wait);
+    pln_monitor_fini(&revoke.monitor);
     if (err != POLLEN_OK) {
         pln_last_error_peer("revoke", peer, NULL, err, "");
     }

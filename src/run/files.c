@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +16,9 @@
 #include "run/last_error.h"
 #include "run/random.h"
 
-enum { TEMP_TRIES = 16 };
+enum { TEMP_TRIES = 16, TEMP_DIGITS = 16 };
+
+#define TEMP_END ".tmp"
 
 static pollen_err from_errno(int error) {
     switch (error) {
@@ -135,20 +139,25 @@ pollen_err pln_file_read(const char *path, mode_t max_mode, size_t max_size, pln
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* Nobody can plant a file or a link at a name that he cannot guess. */
+/* Nobody can plant a file or a link at a name that he cannot guess.  The lock tells who clears up
+ * that this one is still being written. */
 static int open_temp(const char *path, char *temp, size_t cap) {
     for (int i = 0; i < TEMP_TRIES; i++) {
         uint64_t number;
         if (pln_os_random((uint8_t *)&number, sizeof(number)) != POLLEN_OK) {
             return -1;
         }
-        if ((size_t)snprintf(temp, cap, "%s.%016llx.tmp", path, (unsigned long long)number) >=
+        if ((size_t)snprintf(temp, cap, "%s.%016llx" TEMP_END, path, (unsigned long long)number) >=
             cap) {
             errno = ENAMETOOLONG;
             return -1;
         }
         const int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd >= 0 || errno != EEXIST) {
+        if (fd >= 0) {
+            (void)flock(fd, LOCK_EX | LOCK_NB); /* Where locks do not work it is not needed. */
+            return fd;
+        }
+        if (errno != EEXIST) {
             return fd;
         }
     }
@@ -210,6 +219,57 @@ pollen_err pln_file_write(const char *path, mode_t mode, const void *bytes, size
         return fail("write", path, error);
     }
     return sync_parent(path) ? POLLEN_OK : fail("sync", path, errno);
+}
+
+/* <name>.<16 hex digits>.tmp: where the name ends, 0 when it is none of ours. */
+static size_t temp_name(const char *entry) {
+    const size_t end = sizeof(TEMP_END) - 1 + TEMP_DIGITS + 1;
+    const size_t size = strlen(entry);
+    if (size <= end || entry[size - end] != '.' ||
+        strcmp(entry + size - (sizeof(TEMP_END) - 1), TEMP_END) != 0 ||
+        strspn(entry + size - end + 1, "0123456789abcdef") != TEMP_DIGITS) {
+        return 0;
+    }
+    return size - end;
+}
+
+static bool is_older(const struct timespec *a, const struct timespec *b) {
+    return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+/* Who writes it holds its lock; a process that was killed holds none. */
+static bool is_left(int fd, const struct timespec *before) {
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+           st.st_nlink == 1 && is_older(&st.st_mtim, before) && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static size_t sweep_one(int dir_fd, const char *entry, const struct timespec *before) {
+    const int fd = openat(dir_fd, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        return 0;
+    }
+    const bool gone = is_left(fd, before) && unlinkat(dir_fd, entry, 0) == 0;
+    (void)close(fd);
+    return gone ? 1 : 0;
+}
+
+size_t pln_dir_sweep(const char *path, const struct timespec *before,
+                     bool (*is_ours)(const char *name, size_t size)) {
+    size_t count = 0;
+    DIR *dir = opendir(path);
+    if (dir == NULL) {
+        return 0;
+    }
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this stream. */
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        const size_t size = temp_name(entry->d_name);
+        if (size > 0 && is_ours(entry->d_name, size)) {
+            count += sweep_one(dirfd(dir), entry->d_name, before);
+        }
+    }
+    (void)closedir(dir);
+    return count;
 }
 
 pollen_err pln_file_remove(const char *path) {

@@ -7,7 +7,9 @@
 #ifndef PLN_RUN_FILES_H
 #define PLN_RUN_FILES_H
 
+#include <stdbool.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include <pollen/err.h>
 
@@ -32,6 +34,14 @@ POLLEN_MUST_USE pollen_err pln_file_read(const char *path, mode_t max_mode, size
  * content stands then */
 POLLEN_MUST_USE pollen_err pln_file_write(const char *path, mode_t mode, const void *bytes,
                                           size_t size);
+
+/*
+ * Removes what killed writes left in the directory: temporary files that are ours, that nobody is
+ * writing, and that were last written before that time.  is_ours() is asked for the names of the
+ * files that they were meant for, which end after size bytes.  Returns how many there were.
+ */
+size_t pln_dir_sweep(const char *path, const struct timespec *before,
+                     bool (*is_ours)(const char *name, size_t size));
 
 /* Makes the directory and its parents where missing.
  * Errors: as above, POLLEN_EMODE when it exists and is writable by others */

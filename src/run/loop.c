@@ -198,6 +198,7 @@ static void set_deadline(pollen_mesh *mesh) {
         pln_ts soon = pln_ts_add(mesh->now.mono, PLN_MS(1));
         next = next > soon ? next : soon;
     }
+    next = pln_ts_min(next, pln_saver_next_expiry(&mesh->saver));
     atomic_store(&mesh->deadline, mesh->busy ? mesh->now.mono : next);
 }
 
@@ -214,6 +215,7 @@ void pln_loop_turn(pollen_mesh *mesh, unsigned ready) {
     retry_blocked(mesh);
     settle(mesh);
     refresh_links(mesh);
+    pln_saver_step(mesh);
     set_deadline(mesh);
 }
 
@@ -320,7 +322,8 @@ void pln_loop_shutdown(pollen_mesh *mesh) {
     close_links(mesh);
     pln_inbox_close(&mesh->inbox);
     pln_eventq_close(&mesh->events);
-    pln_ledger_writer_stop(&mesh->ledger);
+    pln_writer_stop(&mesh->writer);
+    pln_saver_finish(mesh);
     pln_node_destroy(mesh->node);
     mesh->node = NULL;
     pln_udp_close(&mesh->udp);

@@ -92,9 +92,10 @@ static void handle_event(pollen_mesh *mesh, pln_mesh_event *event) {
         pln_stream_handle_event(mesh, event);
         return;
     case PLN_MESH_LEDGER_WRITE:
-        pln_ledger_writer_push(&mesh->ledger, event->token_id, event->text);
+        pln_ledger_writer_push(mesh, event->token_id, event->text);
         return;
     case PLN_MESH_CREDENTIALS_CHANGED:
+        pln_saver_on_enrolled(mesh);
         return; /* pollen_mesh_credentials() gives them to whoever asks. */
     }
 }

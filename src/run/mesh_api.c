@@ -14,7 +14,7 @@
 #include "run/statedir.h"
 #include "run/thread.h"
 
-enum { LEDGER_BYTES_MAX = 256 * 1024 * 1024 }; /* PLN_LEDGER_ENTRIES_MAX entries of 2 KiB. */
+#define AGE_SECONDS_MAX (100 * 365 * 86400LL) /* Its nanoseconds fit. */
 
 void pollen_mesh_config_init(pollen_mesh_config *config) {
     *config = (pollen_mesh_config){
@@ -35,8 +35,9 @@ static pollen_err read_config(const pollen_mesh_config *config, pollen_mesh_conf
         return POLLEN_EINVAL;
     }
     *ret = *config;
-    return config->max_connection_age_seconds < 0 || config->tls_identity_ttl_seconds <= 0 ||
-                   config->membership_ttl_seconds <= 0
+    return config->max_connection_age_seconds < 0 ||
+                   config->max_connection_age_seconds > AGE_SECONDS_MAX ||
+                   config->tls_identity_ttl_seconds <= 0 || config->membership_ttl_seconds <= 0
                ? POLLEN_EINVAL
                : POLLEN_OK;
 }
@@ -75,31 +76,10 @@ static pollen_err create_node(pollen_mesh *mesh, const pollen_mesh_config *confi
             },
         .keep_peers = true,
         .gossip = config->gossip,
+        .saves = mesh->saver.path != NULL,
     };
     mesh->now = pln_clock_now();
     return pln_node_create(&node, mesh->now, &mesh->node);
-}
-
-static pollen_err load_ledger(pollen_mesh *mesh) {
-    const char *path = mesh->ledger.path;
-    if (path == NULL) {
-        return POLLEN_OK;
-    }
-    pln_bytes text = {0};
-    pollen_err err = pln_file_read(path, PLN_MODE_SECRET, LEDGER_BYTES_MAX, &text);
-    if (err == POLLEN_ENOENT) {
-        return POLLEN_OK;
-    }
-    char why[128] = "";
-    if (err == POLLEN_OK) {
-        err = pln_mesh_load_ledger(pln_node_mesh(mesh->node), (const char *)text.data, text.size,
-                                   why);
-        if (err != POLLEN_OK) {
-            pln_last_error_set("%s: %s", path, why[0] != '\0' ? why : pollen_strerror(err));
-        }
-    }
-    pln_bytes_fini(&text);
-    return err;
 }
 
 static void init_shared(pollen_mesh *mesh) {
@@ -108,6 +88,7 @@ static void init_shared(pollen_mesh *mesh) {
     pln_acceptq_init(&mesh->accepts);
     pln_eventq_init(&mesh->events, &mesh->hash_key);
     pln_monitor_init(&mesh->life_monitor);
+    pln_writer_init(&mesh->writer, mesh);
     pthread_mutex_init(&mesh->turn, NULL);
     atomic_store(&mesh->driver, (uintptr_t)pthread_self());
     atomic_store(&mesh->deadline, 0);
@@ -119,6 +100,8 @@ static void init_shared(pollen_mesh *mesh) {
 static void free_mesh(pollen_mesh *mesh) {
     pln_node_destroy(mesh->node);
     pln_udp_close(&mesh->udp);
+    pln_writer_fini(&mesh->writer);
+    pln_saver_fini(&mesh->saver);
     pln_ledger_writer_fini(&mesh->ledger);
     pln_cmdq_fini(&mesh->cmdq);
     pln_poller_fini(&mesh->poller);
@@ -150,11 +133,23 @@ static pollen_err start_loop(pollen_mesh *mesh) {
     return pln_thread_start(&mesh->thread, pln_loop_main, mesh) ? POLLEN_OK : POLLEN_ESYS;
 }
 
+/* Whoever holds the lock of the directory has done so already; others are not in their way. */
+static void sweep(const char *state_dir) {
+    const struct timespec before = {.tv_sec = (time_t)pln_clock_now().wall - 1};
+    if (state_dir != NULL) {
+        pln_statedir_sweep(state_dir, &before);
+    }
+}
+
 static pollen_err fill_mesh(pollen_mesh *mesh, const pollen_mesh_config *config) {
     mesh->key = pollen_credentials_key(config->credentials);
     mesh->external = config->external_loop;
     set_log(mesh, config);
-    pollen_err err = pln_ledger_writer_init(&mesh->ledger, mesh, config->state_dir);
+    sweep(config->state_dir);
+    pollen_err err = pln_ledger_writer_init(&mesh->ledger, config->state_dir);
+    if (err == POLLEN_OK) {
+        err = pln_saver_init(&mesh->saver, config->gossip ? config->state_dir : NULL);
+    }
     if (err == POLLEN_OK) {
         err = open_socket(mesh, config->port);
     }
@@ -162,7 +157,10 @@ static pollen_err fill_mesh(pollen_mesh *mesh, const pollen_mesh_config *config)
         err = create_node(mesh, config);
     }
     if (err == POLLEN_OK) {
-        err = load_ledger(mesh);
+        err = pln_ledger_writer_load(mesh);
+    }
+    if (err == POLLEN_OK) {
+        err = pln_saver_load(mesh);
     }
     return err == POLLEN_OK ? start_loop(mesh) : err;
 }

@@ -17,8 +17,10 @@
 #include "run/inbox.h"
 #include "run/ledger_writer.h"
 #include "run/loop_epoll.h"
+#include "run/saver.h"
 #include "run/stream.h"
 #include "run/udp_linux.h"
+#include "run/writer.h"
 
 typedef enum pln_life { PLN_LIFE_OPEN, PLN_LIFE_CLOSING, PLN_LIFE_CLOSED } pln_life;
 
@@ -39,6 +41,8 @@ struct pollen_mesh {
     pln_node *node;
     pln_udp udp;
     pln_poller poller;
+    pln_ledger_writer ledger;
+    pln_saver saver;
     pln_cmd *backlog; /* Taken from the queue, not run yet. */
     pln_op last_op;
     pln_call *calls;
@@ -60,7 +64,7 @@ struct pollen_mesh {
     pln_inbox inbox;
     pln_acceptq accepts;
     pln_eventq events;
-    pln_ledger_writer ledger;
+    pln_writer writer;
     pthread_mutex_t turn;     /* External loop: held while a turn runs; taken before all others. */
     atomic_uintptr_t driver;  /* External loop: the thread that dispatched last. */
     atomic_uintptr_t owner;   /* The thread that is in a turn, for PLN_ASSERT_LOOP(). */

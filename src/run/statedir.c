@@ -85,6 +85,48 @@ pollen_err pln_statedir_save_config(const char *dir, const pln_config *config) {
     return err;
 }
 
+/* ---- Clearing up ----------------------------------------------------------------------------- */
+
+/* The file itself, or one that is named after it. */
+static bool is_named(const char *file, const char *name, size_t size) {
+    const size_t own = strlen(file);
+    return size >= own && memcmp(file, name, own) == 0 && (size == own || name[own] == '.');
+}
+
+static bool is_state_file(const char *name, size_t size) {
+    return is_named(PLN_FILE_CONFIG, name, size) || is_named(PLN_FILE_STATE, name, size) ||
+           is_named(PLN_FILE_LEDGER, name, size);
+}
+
+static bool is_key_file(const char *name, size_t size) {
+    static const char *const names[] = {
+        "ed25519.key",      "ed25519.pub",        "admin_ed25519.key", "admin_ed25519.pub",
+        "cluster.trust.pb", "membership.cert.pb", "admin.cert.pb"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (is_named(names[i], name, size)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void pln_statedir_sweep(const char *dir, const struct timespec *before) {
+    char keys[PLN_PATH_BYTES];
+    (void)pln_dir_sweep(dir, before, is_state_file);
+    if (pln_statedir_path(dir, "keys", keys) == POLLEN_OK) {
+        (void)pln_dir_sweep(keys, before, is_key_file);
+    }
+}
+
+/* What is older than the moment in which the lock was taken; the file system tells that moment,
+ * which has the times of the others from the same clock. */
+static void sweep_after_lock(const char *dir, int fd) {
+    struct stat st;
+    if (futimens(fd, NULL) == 0 && fstat(fd, &st) == 0) {
+        pln_statedir_sweep(dir, &st.st_mtim);
+    }
+}
+
 /* ---- The lock -------------------------------------------------------------------------------- */
 
 pollen_err pln_statedir_lock(const char *dir, int *ret_fd) {
@@ -111,6 +153,7 @@ pollen_err pln_statedir_lock(const char *dir, int *ret_fd) {
         (void)close(fd);
         return held ? POLLEN_EBUSY : POLLEN_EIO;
     }
+    sweep_after_lock(dir, fd);
     *ret_fd = fd;
     return POLLEN_OK;
 }

@@ -12,6 +12,8 @@
 #ifndef PLN_RUN_STATEDIR_H
 #define PLN_RUN_STATEDIR_H
 
+#include <time.h>
+
 #include "auth/credentials.h"
 #include "wire/config_yaml.h"
 
@@ -53,7 +55,11 @@ POLLEN_MUST_USE pollen_err pln_statedir_save_credentials(const char *dir,
 POLLEN_MUST_USE pollen_err pln_statedir_load_config(const char *dir, pln_config *ret);
 POLLEN_MUST_USE pollen_err pln_statedir_save_config(const char *dir, const pln_config *config);
 
-/* Held by the daemon.  Errors: POLLEN_EBUSY (another holds it), POLLEN_EPERM, POLLEN_EIO */
+/* Removes what writes that were killed left behind before that time. */
+void pln_statedir_sweep(const char *dir, const struct timespec *before);
+
+/* Held by the daemon; who takes it sweeps.
+ * Errors: POLLEN_EBUSY (another holds it), POLLEN_EPERM, POLLEN_EIO */
 POLLEN_MUST_USE pollen_err pln_statedir_lock(const char *dir, int *ret_fd);
 void pln_statedir_unlock(int fd);
 

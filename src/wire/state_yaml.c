@@ -241,6 +241,22 @@ static pollen_err decode_revocation(const char *text, pln_revocation *ret) {
     return err == POLLEN_OK ? pln_revocation_decode(bytes, count, ret) : err;
 }
 
+pollen_err pln_saved_state_add_revocation(pln_saved_state *state, const char *data) {
+    pln_revocation revocation;
+    const pollen_err err = decode_revocation(data, &revocation);
+    if (err != POLLEN_OK) {
+        return err;
+    }
+    pln_revocation *grown = grow(state->revocations, state->revocation_count, sizeof(*grown));
+    if (grown == NULL) {
+        pln_revocation_fini(&revocation);
+        return POLLEN_ENOMEM;
+    }
+    state->revocations = grown;
+    state->revocations[state->revocation_count++] = revocation;
+    return POLLEN_OK;
+}
+
 static pollen_err read_revocation(const pln_yaml_node *entry, pln_saved_state *state, char *why) {
     const char *data = NULL;
     pollen_key subject;
@@ -252,8 +268,7 @@ static pollen_err read_revocation(const pln_yaml_node *entry, pln_saved_state *s
     if (err != POLLEN_OK) {
         return err;
     }
-    pln_revocation revocation;
-    err = data != NULL ? decode_revocation(data, &revocation) : POLLEN_EPROTO;
+    err = data != NULL ? pln_saved_state_add_revocation(state, data) : POLLEN_EPROTO;
     if (err == POLLEN_EPROTO) {
         state->bad_revocations += 1; /* One bad line must not make the node forget the others. */
         return POLLEN_OK;
@@ -261,16 +276,10 @@ static pollen_err read_revocation(const pln_yaml_node *entry, pln_saved_state *s
     if (err != POLLEN_OK) {
         return err;
     }
-    pln_revocation *grown = grow(state->revocations, state->revocation_count, sizeof(*grown));
-    if (grown == NULL) {
-        pln_revocation_fini(&revocation);
-        return POLLEN_ENOMEM;
-    }
-    state->revocations = grown;
-    if (!named || !pln_key_equal(&subject, &revocation.subject_pub)) {
+    const pln_revocation *added = &state->revocations[state->revocation_count - 1];
+    if (!named || !pln_key_equal(&subject, &added->subject_pub)) {
         state->mismatched_revocations += 1;
     }
-    state->revocations[state->revocation_count++] = revocation;
     return POLLEN_OK;
 }
 

@@ -58,6 +58,21 @@ POLLEN_MUST_USE pollen_err pln_saved_state_decode(const char *text, size_t size,
                                                   pln_saved_state *ret, char *why);
 
 /*
+ * What can still be had of a malformed text: the entries before the place where it was torn, and
+ * every line that holds a revocation, wherever it stands; those are signed, so that nothing false
+ * comes in.  Nothing at all is possible.
+ *
+ * Owner:  ret is filled only on success (pln_saved_state_fini).
+ * Errors: POLLEN_ENOMEM
+ */
+POLLEN_MUST_USE pollen_err pln_saved_state_salvage(const char *text, size_t size,
+                                                   pln_saved_state *ret);
+
+/* Appends the revocation that data, in base64, is.  Errors: POLLEN_EPROTO (it is none),
+ * POLLEN_ENOMEM */
+POLLEN_MUST_USE pollen_err pln_saved_state_add_revocation(pln_saved_state *state, const char *data);
+
+/*
  * Owner:  ret_text is the caller's (pln_bytes_fini).
  * Errors: POLLEN_EINVAL  a revocation without its wire
  *         POLLEN_ENOMEM

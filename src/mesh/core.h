@@ -20,8 +20,9 @@
 #include "mesh/mesh.h"
 #include "wire/envelope.h"
 
-/* Surplus sessions that carry streams are let to finish them, for this long. */
-#define PLN_DRAIN_MAX PLN_S(3600)
+/* Surplus sessions that carry streams are let to finish them, for this long: as long again as a
+ * session lasts that is rotated by age. */
+#define PLN_DRAIN_MAX PLN_S(86400)
 
 /* Rate limits of what peers make us compute or send. */
 enum { PLN_ECHO_BURST = 128, PLN_ECHO_PER_S = 1000 };
@@ -197,6 +198,7 @@ typedef struct pln_session {
     pln_ts started_at;
     int64_t cert_not_before, cert_not_after; /* The peer's certificate. */
     int64_t own_not_after;                   /* Of ours in this session. */
+    int64_t holds_until;                     /* The peer's newest, that we know of, ends then. */
     uint64_t cert_serial;
     bool cert_renewable;
     pollen_key issuer;
@@ -369,6 +371,7 @@ void pln_renewal_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now);
 typedef struct pln_issued {
     pollen_key subject;
     UT_hash_handle hh; /* Oldest first. */
+    uint64_t serial;
     int64_t not_before, not_after;
     pln_ts at;
     pln_bytes answer;
@@ -384,6 +387,8 @@ void pln_expiry_start(pln_mesh *mesh, pln_session *session, pln_now now);
 void pln_expiry_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now);
 /* A certificate with this end does not hold any more, clocks that differ allowed for. */
 bool pln_expiry_is_run_out(int64_t not_after, pln_wall now);
+/* Every input comes with a time of day: notes when that clock was set. */
+void pln_expiry_on_clock(pln_mesh *mesh, pln_now now);
 /* Our certificate changed: sessions that were opened with the old one are replaced. */
 void pln_expiry_on_renewed(pln_mesh *mesh, pln_now now);
 
@@ -433,6 +438,7 @@ struct pln_mesh {
     const pln_log *log;
     int64_t membership_ttl_seconds;
     pln_dur max_connection_age;
+    int64_t clock_offset; /* Of the time of day from the monotonic clock, seconds. */
     bool (*is_revoked)(void *ctx, const pollen_key *key);
     void *is_revoked_ctx;
     bool serve_invites;

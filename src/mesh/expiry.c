@@ -20,8 +20,10 @@ enum { AGE_JITTER_PARTS = 10 };
 enum { RENEWED_JITTER_PARTS = 8 }; /* Of what is left of the new certificate, if that is less. */
 #define ROTATE_RETRY PLN_S(60)
 
-/* An alarm further away than this is looked at again: wall and monotonic clock may drift apart. */
+/* An alarm further away than this is looked at again: wall and monotonic clock may drift apart.
+ * When one was set, by more than this step, all are. */
 #define EXPIRY_CHECK_MAX PLN_S(3600)
+enum { CLOCK_STEP_S = 2 };
 
 bool pln_expiry_is_run_out(int64_t not_after, pln_wall now) {
     return now > PLN_SKEW_SECONDS && not_after < now - PLN_SKEW_SECONDS;
@@ -40,7 +42,7 @@ static pln_ts check_at(int64_t not_after, pln_now now) {
 }
 
 static void set_next(pln_mesh *mesh, pln_session *session, pln_now now) {
-    pln_ts at = check_at(session->cert_not_after, now);
+    pln_ts at = check_at(session->holds_until, now);
     at = pln_ts_min(at, session->rotate_at);
     at = pln_ts_min(at, session->age_out_at);
     pln_alarm_set(mesh, &session->expiry, at);
@@ -73,22 +75,42 @@ static void rotate(pln_mesh *mesh, pln_session *session, pln_now now) {
     }
 }
 
+/* A peer that showed a newer certificate on another session is not cut off by the old one, where
+ * its streams still run. */
+static void adopt_newest(pln_session *session) {
+    const pln_mesh_peer *peer = session->peer;
+    for (size_t i = 0; i < peer->session_count; i++) {
+        if (peer->sessions[i]->cert_not_after > session->holds_until) {
+            session->holds_until = peer->sessions[i]->cert_not_after;
+        }
+    }
+}
+
 void pln_expiry_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     pln_session *session = PLN_TIMER_OWNER(alarm, pln_session, expiry);
     mesh->dirty = true;
-    if (pln_expiry_is_run_out(session->cert_not_after, now.wall)) {
+    if (pln_expiry_is_run_out(session->holds_until, now.wall)) {
+        adopt_newest(session);
+    }
+    if (pln_expiry_is_run_out(session->holds_until, now.wall)) {
         pln_session_close(mesh, session, "cert_expired", POLLEN_END_CERT_EXPIRED, now);
         return;
     }
     if (pln_ts_reached(session->age_out_at, now.mono)) {
-        pln_session_close(mesh, session, "cert_rotation", POLLEN_END_CERT_ROTATION, now);
-        return;
+        if (session->peer->primary == session) {
+            pln_session_close(mesh, session, "cert_rotation", POLLEN_END_CERT_ROTATION, now);
+            return;
+        }
+        /* It was replaced, and waits for its streams. */
+        session->age_out_at = pln_ts_add(now.mono, ROTATE_RETRY);
     }
     if (pln_ts_reached(session->rotate_at, now.mono)) {
         rotate(mesh, session, now);
     }
     set_next(mesh, session, now);
 }
+
+/* ---- A certificate of our own ---------------------------------------------------------------- */
 
 static pln_dur renewed_jitter(int64_t not_after, pln_wall now) {
     if (not_after <= now) {
@@ -110,5 +132,25 @@ void pln_expiry_on_renewed(pln_mesh *mesh, pln_now now) {
         pln_ts at = pln_ts_add(now.mono, jitter);
         session->rotate_at = pln_ts_min(session->rotate_at, at);
         pln_alarm_set_earlier(mesh, &session->expiry, at);
+    }
+}
+
+/* ---- The time of day ------------------------------------------------------------------------- */
+
+/* What is due by the time of day is due at another time now: looked at again, at once. */
+static void look_at_all(pln_mesh *mesh, pln_now now) {
+    for (pln_mesh_peer *peer = mesh->peers; peer != NULL; peer = peer->hh.next) {
+        for (size_t i = 0; i < peer->session_count; i++) {
+            pln_alarm_set_earlier(mesh, &peer->sessions[i]->expiry, now.mono);
+        }
+    }
+}
+
+void pln_expiry_on_clock(pln_mesh *mesh, pln_now now) {
+    int64_t offset = pln_wall_add(now.wall, -(int64_t)(now.mono / PLN_NS_PER_S));
+    if (offset > pln_wall_add(mesh->clock_offset, CLOCK_STEP_S) ||
+        offset < pln_wall_add(mesh->clock_offset, -CLOCK_STEP_S)) {
+        mesh->clock_offset = offset;
+        look_at_all(mesh, now);
     }
 }

@@ -34,6 +34,7 @@ void pln_issued_note(pln_mesh *mesh, const pln_member_cert *cert, pln_bytes *ans
         return;
     }
     issued->subject = cert->subject_pub;
+    issued->serial = cert->serial;
     issued->not_before = cert->not_before;
     issued->not_after = cert->not_after;
     issued->at = now.mono;

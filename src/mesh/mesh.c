@@ -386,12 +386,14 @@ static bool pump(pln_mesh *mesh, pln_now now) {
 
 void pln_mesh_handle_datagram(pln_mesh *mesh, const pln_datagram *datagram, pln_now now) {
     mesh->dirty = true;
+    pln_expiry_on_clock(mesh, now);
     pln_quic_handle_datagram(mesh->quic, datagram, now);
     (void)pump(mesh, now); /* Sent when the owner polls. */
 }
 
 void pln_mesh_handle_timeout(pln_mesh *mesh, pln_now now) {
     mesh->dirty = true;
+    pln_expiry_on_clock(mesh, now);
     pln_quic_handle_timeout(mesh->quic, now);
     (void)pump(mesh, now); /* What the network said comes before what time says. */
     fire_alarms(mesh, now);

@@ -161,8 +161,9 @@ static bool is_answered(const pln_session *session, const pln_issued *last, pln_
     if (pln_ts_since(last->at, now.mono) < (wait < RENEWAL_INTERVAL ? wait : RENEWAL_INTERVAL)) {
         return true;
     }
-    return session->cert_not_after < last->not_after &&
-           now.wall < pln_wall_add(last->not_after, -(life / SOON_PARTS));
+    bool is_taken_up =
+        session->cert_serial == last->serial || session->cert_not_after > last->not_after;
+    return !is_taken_up && now.wall < pln_wall_add(last->not_after, -(life / SOON_PARTS));
 }
 
 static void send_answer(pln_mesh *mesh, pln_session *session, const pln_renewal_response *response,

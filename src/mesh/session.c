@@ -24,6 +24,7 @@ static pollen_err read_cert(const pln_mesh *mesh, pln_session *session) {
     }
     session->cert_not_before = cert.not_before;
     session->cert_not_after = cert.not_after;
+    session->holds_until = cert.not_after;
     session->cert_serial = cert.serial;
     session->cert_renewable = !cert.non_renewable;
     session->issuer = cert.issuer_admin_pub;

@@ -5,18 +5,20 @@
 
 #include "base/assert.h"
 
-static pln_ts read_clock(clockid_t clock) {
+static struct timespec read_clock(clockid_t clock) {
     struct timespec at;
     PLN_ASSERT(clock_gettime(clock, &at) == 0);
-    return (pln_ts)at.tv_sec * PLN_NS_PER_S + (pln_ts)at.tv_nsec;
+    return at;
 }
 
 pln_ts pln_clock_mono(void) {
-    return read_clock(CLOCK_MONOTONIC);
+    const struct timespec at = read_clock(CLOCK_MONOTONIC);
+    return (pln_ts)at.tv_sec * PLN_NS_PER_S + (pln_ts)at.tv_nsec;
 }
 
+/* In whole seconds: the nanoseconds of a clock that somebody set need not fit. */
 pln_wall pln_clock_wall(void) {
-    return (pln_wall)(read_clock(CLOCK_REALTIME) / PLN_NS_PER_S);
+    return read_clock(CLOCK_REALTIME).tv_sec;
 }
 
 pln_now pln_clock_now(void) {

@@ -455,6 +455,13 @@ static void a_mesh_needs_credentials_and_a_free_port(void **state) {
     config.credentials = r.creds[1];
     config.size = 0;
     assert_int_equal(pollen_mesh_create(&config, &mesh), POLLEN_EINVAL);
+    static const int64_t ages[] = {INT64_MAX, INT64_MAX / 2, 100LL * 365 * 86400 + 1, -1};
+    for (size_t i = 0; i < sizeof(ages) / sizeof(ages[0]); i++) {
+        pollen_mesh_config_init(&config);
+        config.credentials = r.creds[1];
+        config.max_connection_age_seconds = ages[i];
+        assert_int_equal(pollen_mesh_create(&config, &mesh), POLLEN_EINVAL);
+    }
     pollen_mesh_config_init(&config);
     config.credentials = r.creds[1];
     config.port = pollen_mesh_listen_port(r.mesh[0]);

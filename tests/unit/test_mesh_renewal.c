@@ -108,7 +108,36 @@ typedef struct rogue {
     pln_conn_id conn;
     pln_bytes answer; /* To whatever comes. */
     size_t datagrams, bytes;
+    size_t certs; /* Different ones that were issued to it. */
+    uint64_t serial;
+    int64_t not_after;
+    char reason[256]; /* Of the last refusal. */
 } rogue;
+
+static void rogue_note(rogue *r, const pln_chunk *chunk) {
+    pln_bytes scratch = {.data = NULL};
+    pollen_envelope_kind kind = POLLEN_ENVELOPE_NONE;
+    const uint8_t *body = NULL;
+    size_t size = 0;
+    assert_int_equal(pln_envelope_decode(chunk->data + chunk->begin, pln_chunk_size(chunk),
+                                         &scratch, &kind, &body, &size),
+                     POLLEN_OK);
+    pln_renewal_response response = {.accepted = false};
+    pollen_err err = kind == POLLEN_ENVELOPE_RENEWAL_RESPONSE
+                         ? pln_renewal_response_decode(body, size, &response)
+                         : POLLEN_EPROTO;
+    pln_bytes_fini(&scratch);
+    if (err != POLLEN_OK) {
+        return;
+    }
+    if (response.has_cert && response.cert.serial != r->serial) {
+        r->serial = response.cert.serial;
+        r->not_after = response.cert.not_after;
+        r->certs++;
+    }
+    snprintf(r->reason, sizeof(r->reason), "%s", response.reason);
+    pln_renewal_response_fini(&response);
+}
 
 static void rogue_on_event(mp_node *node, const pln_quic_event *event) {
     rogue *r = node->raw_ctx;
@@ -117,6 +146,7 @@ static void rogue_on_event(mp_node *node, const pln_quic_event *event) {
     } else if (event->kind == PLN_QUIC_DATAGRAM) {
         r->datagrams++;
         r->bytes += pln_chunk_size(event->datagram);
+        rogue_note(r, event->datagram);
         if (r->answer.data != NULL) {
             pln_bytes copy = {.data = NULL};
             assert_true(pln_bytes_copy(&copy, &r->answer));
@@ -319,6 +349,14 @@ static void answers_that_do_not_hold_change_nothing(void **state) {
     assert_int_equal(mp_count(p->member, PLN_MESH_CREDENTIALS_CHANGED), 0);
 }
 
+static void rogue_ask(const pair *p, mp_node *node, const rogue *r, const pollen_key *subject) {
+    pln_renewal_request request = {.subject_pub = *subject};
+    pln_bytes envelope = {.data = NULL};
+    assert_int_equal(pln_renewal_request_encode(&request, &envelope), POLLEN_OK);
+    mp_raw_send(node, r->conn, &envelope);
+    mp_run(p->world, PLN_MS(50));
+}
+
 static void a_flood_of_requests_costs_one_signature(void **state) {
     pair *p = *state;
     rogue r;
@@ -326,20 +364,114 @@ static void a_flood_of_requests_costs_one_signature(void **state) {
     (void)mp_raw_dial(node, p->admin, false);
     mp_run(p->world, PLN_MS(100));
     for (int i = 0; i < 100; i++) {
-        pln_renewal_request request = {.subject_pub = *mp_key(node)};
-        pln_bytes envelope = {.data = NULL};
-        assert_int_equal(pln_renewal_request_encode(&request, &envelope), POLLEN_OK);
-        mp_raw_send(node, r.conn, &envelope);
-        mp_run(p->world, PLN_MS(50));
+        rogue_ask(p, node, &r, mp_key(node));
     }
     assert_int_equal(r.datagrams, 100);
-    pln_renewal_request request = {.subject_pub = *mp_key(p->member)}; /* Not the sender's. */
-    pln_bytes envelope = {.data = NULL};
-    assert_int_equal(pln_renewal_request_encode(&request, &envelope), POLLEN_OK);
+    assert_int_equal(r.certs, 1);
     r.bytes = 0;
-    mp_raw_send(node, r.conn, &envelope);
-    mp_run(p->world, PLN_MS(50));
-    assert_in_range(r.bytes, 20, 60); /* A reason and no certificate. */
+    rogue_ask(p, node, &r, mp_key(p->member)); /* Not the sender's. */
+    assert_in_range(r.bytes, 20, 60);          /* A reason and no certificate. */
+    assert_string_equal(r.reason, "subject_pub does not match sender");
+}
+
+/* A rogue with a certificate for the hour, and a session with the admin. */
+static mp_node *add_rogue_for_an_hour(const pair *p, rogue *r) {
+    mp_node *node = mp_prepare(p->world);
+    *r = (rogue){.conn = 0};
+    node->raw_ctx = r;
+    mp_enrol(node, mp_signer(p->world), 0, 3600, true);
+    mp_start_raw(node, false, rogue_on_event);
+    (void)mp_raw_dial(node, p->admin, false);
+    mp_run(p->world, PLN_MS(100));
+    return node;
+}
+
+/* Neither by waiting nor by coming again does it get another one, unless it uses the last one, or
+ * that one ends soon. */
+static void nobody_collects_certificates_ahead(void **state) {
+    pair *p = *state;
+    rogue r;
+    mp_node *node = add_rogue_for_an_hour(p, &r);
+    const int64_t began = p->world->now.wall;
+    for (int i = 0; i < 22; i++) {
+        rogue_ask(p, node, &r, mp_key(node));
+        (void)mp_raw_dial(node, p->admin, false);
+        mp_run(p->world, PLN_S(100)); /* In all less than two thirds of the hour. */
+    }
+    assert_int_equal(r.certs, 1);
+    assert_in_range(r.not_after - began, 3599, 3600);
+    mp_run(p->world, PLN_S(300));
+    rogue_ask(p, node, &r, mp_key(node));
+    assert_int_equal(r.certs, 2);
+}
+
+static void an_expired_subject_is_refused(void **state) {
+    pair *p = *state;
+    rogue r;
+    mp_node *node = add_rogue_for_an_hour(p, &r);
+    mp_run(p->world, PLN_S(3600 + 50)); /* A minute of skew is allowed. */
+    rogue_ask(p, node, &r, mp_key(node));
+    assert_int_equal(r.certs, 1);
+    mp_run(p->world, PLN_S(20));
+    assert_int_equal(mp_sessions(p->admin), 0);
+    r.datagrams = 0;
+    rogue_ask(p, node, &r, mp_key(node));
+    (void)mp_raw_dial(node, p->admin, false);
+    mp_run(p->world, PLN_S(1));
+    rogue_ask(p, node, &r, mp_key(node));
+    assert_int_equal(r.datagrams, 0);
+    assert_int_equal(r.certs, 1);
+}
+
+/* In the minute of skew a node is still taken, and may still be renewed. */
+static void a_certificate_that_just_ended_is_renewed(void **state) {
+    pair *p = *state;
+    mp_join(p->member, p->admin);
+    mp_run(p->world, PLN_S(3620));
+    assert_true(not_after(p->member) < p->world->now.wall);
+    assert_int_equal(mp_run_op(p->member, renew(p, p->member, p->admin), PLN_S(10))->err,
+                     POLLEN_OK);
+    mp_run(p->world, PLN_S(600));
+    assert_int_equal(mp_sessions(p->admin), 1);
+    assert_int_equal(mp_sessions(p->member), 1);
+}
+
+/* Nothing is gained, and nothing is lost. */
+static void asking_again_at_once_is_no_failure(void **state) {
+    pair *p = *state;
+    mp_join(p->member, p->admin);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mp_run_op(p->member, renew(p, p->member, p->admin), PLN_S(10))->err,
+                         POLLEN_OK);
+    }
+    mp_run(p->world, PLN_S(5));
+    assert_int_equal(mp_run_op(p->member, renew(p, p->member, p->admin), PLN_S(10))->err,
+                     POLLEN_OK);
+    assert_true(mp_count(p->member, PLN_MESH_CREDENTIALS_CHANGED) <= 1);
+}
+
+/* ---- The time of day ------------------------------------------------------------------------- */
+
+static void a_clock_set_ahead_ends_what_has_run_out_within_seconds(void **state) {
+    pair *p = *state;
+    mp_join(p->member, p->admin);
+    p->world->wall_jump = 86400; /* The admin's certificate is for a year. */
+    mp_run(p->world, PLN_S(12));
+    assert_int_equal(mp_sessions(p->admin), 0);
+    assert_int_equal(mp_sessions(p->member), 0);
+    assert_int_equal(mp_find(p->admin, PLN_MESH_DISCONNECTED, 0)->reason, POLLEN_END_CERT_EXPIRED);
+    assert_int_equal(mp_find(p->member, PLN_MESH_DISCONNECTED, 0)->reason, POLLEN_END_CERT_EXPIRED);
+}
+
+static void a_clock_set_back_ends_nothing(void **state) {
+    pair *p = *state;
+    mp_join(p->member, p->admin);
+    p->world->wall_jump = -86400;
+    mp_run(p->world, PLN_S(7200)); /* The hour of the certificate is not over by this clock. */
+    assert_int_equal(mp_count(p->admin, PLN_MESH_DISCONNECTED), 0);
+    p->world->wall_jump = 0;
+    mp_run(p->world, PLN_S(12));
+    assert_int_equal(mp_find(p->admin, PLN_MESH_DISCONNECTED, 0)->reason, POLLEN_END_CERT_EXPIRED);
 }
 
 /* ---- Rotation -------------------------------------------------------------------------------- */
@@ -403,6 +535,35 @@ static void a_stream_goes_on_over_a_rotation(void **state) {
     assert_true(mp_count(p->member, PLN_MESH_DISCONNECTED) >= 1);
 }
 
+/* The old session is closed when its stream is done; neither its age nor the certificate that was
+ * shown on it ends it before. */
+static void a_stream_outlives_the_session_that_was_replaced(void **state) {
+    pair *p = *state;
+    set_age(p->admin, PLN_S(1000));
+    set_age(p->member, PLN_S(1000));
+    mp_join(p->member, p->admin);
+    pln_mesh_open_stream(p->member->mesh, 900, mp_key(p->admin), 80, PLN_TS_NEVER, p->world->now);
+    pln_stream_id stream = mp_run_op(p->member, 900, PLN_S(1))->stream;
+    mp_run(p->world, PLN_S(1000));
+    for (int i = 0; i < 3; i++) { /* The first certificate is for the hour. */
+        mp_run(p->world, PLN_S(1500));
+        assert_int_equal(mp_run_op(p->member, renew(p, p->member, p->admin), PLN_S(10))->err,
+                         POLLEN_OK);
+    }
+    mp_run(p->world, PLN_S(100));
+    assert_int_equal(mp_sessions(p->admin), 1);
+    pln_chunk *chunk = pln_chunk_create(100);
+    chunk->end = 100;
+    assert_int_equal(pln_mesh_stream_send(p->member->mesh, stream, chunk, true), POLLEN_OK);
+    mp_run(p->world, PLN_S(1));
+    bool fin = false;
+    chunk = pln_mesh_stream_recv(p->admin->mesh,
+                                 mp_find(p->admin, PLN_MESH_STREAM_ACCEPTED, 0)->stream, &fin);
+    assert_non_null(chunk);
+    assert_int_equal(pln_chunk_size(chunk), 100);
+    pln_chunk_destroy(chunk);
+}
+
 static void what_nobody_replaces_is_closed_at_one_and_a_half_ages(void **state) {
     pair *p = *state;
     set_age(p->admin, PLN_S(100)); /* It accepts; the dialler knows no age. */
@@ -451,8 +612,15 @@ int main(void) {
         TEST(unasked_answers_and_those_of_others_are_ignored),
         TEST(answers_that_do_not_hold_change_nothing),
         TEST(a_flood_of_requests_costs_one_signature),
+        TEST(nobody_collects_certificates_ahead),
+        TEST(an_expired_subject_is_refused),
+        TEST(a_certificate_that_just_ended_is_renewed),
+        TEST(asking_again_at_once_is_no_failure),
+        TEST(a_clock_set_ahead_ends_what_has_run_out_within_seconds),
+        TEST(a_clock_set_back_ends_nothing),
         TEST(a_session_of_full_age_is_replaced_before_it_ends),
         TEST(a_stream_goes_on_over_a_rotation),
+        TEST(a_stream_outlives_the_session_that_was_replaced),
         TEST(what_nobody_replaces_is_closed_at_one_and_a_half_ages),
         TEST(credentials_of_another_key_or_cluster_are_refused),
     };

@@ -140,11 +140,64 @@ enum { PLN_ISSUED_MAX = 1024 };
 
 enum { PLN_PUNCHES_MAX = 32 };       /* At once; a node that joins a large cluster takes turns. */
 enum { PLN_PUNCH_TARGETS_MAX = 16 }; /* As PLN_ADDRS_MAX. */
-enum { PLN_SOCKETS_MAX = 512 };      /* Beside the main one, those lent to sessions included. */
+
+/* Addresses that probes are sent to from the main socket, and further sources of the peer's that
+ * are heard and answered in kind.  Each takes an entry of our NAT, and eight are what a pair of easy
+ * NATs is worth. */
+enum { PLN_PUNCH_TRIED_MAX = 6, PLN_PUNCH_LEARNED_MAX = 2 };
+
+enum { PLN_SOCKETS_MAX = 512 }; /* Beside the main one, those lent to sessions included. */
+
+/* With 256 sockets on the hard side, 1280 different ports meet one of them with 99.4 %: 1 minus the
+ * product of 1 - 256 / (64512 - i).  The next 768 would add half a percent, and home routers hold
+ * few thousand flows for the whole household. */
+enum { PLN_BIRTHDAY_SOCKETS = 256, PLN_BIRTHDAY_PORTS = 1280 };
+enum { PLN_BIRTHDAY_PORTS_PER_S = 1000 }; /* Routers drop new flows that come much faster. */
+enum { PLN_BIRTHDAY_SOCKETS_PER_S = 2000 };
+
+/* The reference sends what it has at the first moment and listens no longer than a second; 512 are
+ * twice its own number. */
+enum { PLN_BIRTHDAY_ONE_SHOT_PORTS = 512, PLN_BIRTHDAY_ONE_SHOT_PER_S = 8000 };
+
+/* Between two birthdays with one peer, doubled with each that failed, and with any peer at one
+ * address, whoever names it. */
+#define PLN_BIRTHDAY_INTERVAL PLN_S(20)
+#define PLN_BIRTHDAY_INTERVAL_MAX PLN_S(600)
+#define PLN_BIRTHDAY_ADDRESS_INTERVAL PLN_S(5)
+
+/* Two sequential NATs: each side aims so far ahead of the port last seen, with so many sockets, that
+ * fifteen flows of others on either side do not matter. */
+enum { PLN_SCATTER_SOCKETS = 25, PLN_SCATTER_AHEAD = 20 };
+enum { PLN_PREDICTED_PORTS = 8 };
+
+/* Hops of an opener, which is to pass our NAT and to end before the peer's. */
+enum { PLN_OPENER_TTL = 2 };
+
+/* For a pair that nothing can help; a few probes, in case what was said of the NATs is wrong. */
+enum { PLN_HOPELESS_PROBES_MAX = 32 };
+
+/* Probes to one peer, and of the node: a birthday with everything, and then what thirty punches
+ * without one take.  A member that triggers punches all day causes no more. */
+enum { PLN_PROBES_PEER_BURST = 2600, PLN_PROBES_PEER_PER_S = 100 };
+enum { PLN_PROBES_BURST = 4000, PLN_PROBES_PER_S = 1000 };
+
+/* Answers to requests from where a punch aims, for each punch. */
+enum { PLN_PROBE_ANSWERS_BURST = 64, PLN_PROBE_ANSWERS_PER_S = 200 };
+enum { PLN_PROBE_ANSWERS_WAITING_MAX = 64 };
+
+/* And to requests of strangers, who may be peers whose trigger is late: for each source, which is an
+ * IPv4 address or an IPv6 /64, and for all.  An answer is as large as its request. */
+enum { PLN_PROBE_STRANGERS_MAX = 64 };
+enum { PLN_PROBE_STRANGER_BURST = 4, PLN_PROBE_STRANGER_PER_S = 2 };
+enum { PLN_PROBE_STRANGERS_BURST = 64, PLN_PROBE_STRANGERS_PER_S = 32 };
+
+enum { PLN_PUNCH_HOLES_MAX = 8 };     /* Ways that a handshake is tried along, for each punch. */
+enum { PLN_PUNCH_MEMORY_MAX = 1024 }; /* Peers whose budgets are kept; 120 bytes each. */
 
 /* Peers whose reports are kept; two that agree make a verdict, and more do not make it better. */
 enum { PLN_NAT_OBSERVATIONS_MAX = 32 };
 enum { PLN_NAT_LOCALS_MAX = 16 };
+#define PLN_NAT_OBSERVATION_LIFE PLN_S(3600) /* What was seen before says little of today's NAT. */
 
 /* ---- Times ----------------------------------------------------------------------------------- */
 
@@ -159,6 +212,7 @@ enum { PLN_NAT_LOCALS_MAX = 16 };
 #define PLN_INVITE_CONN_TIMEOUT PLN_S(10)  /* The whole life of an invite connection. */
 /* Life of sockets that a session may still be found on, once another one is: >= PLN_TIE_GRACE. */
 #define PLN_PUNCH_LINGER PLN_S(2)
-#define PLN_SKEW_SECONDS 60 /* Allowed clock difference on both ends of a validity. */
+#define PLN_PUNCH_SETTLE PLN_S(1) /* For a handshake along a hole, before more is tried. */
+#define PLN_SKEW_SECONDS 60       /* Allowed clock difference on both ends of a validity. */
 
 #endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sock/ladder.h"
+
+#include "base/assert.h"
+
+/*
+ * Design notes.
+ *
+ * Both sides plan for themselves from what they know of the two NATs; the plans meet because what
+ * one side does fits whatever the other may do at that time.  A side whose NAT is unknown may have
+ * either kind, so it does what both kinds would.
+ *
+ * Times: a round trip of 200 ms fits before anything costly starts.  The hard side's sockets are
+ * there 80 ms before the ports are sprayed: 2,000 a second take 128 ms for 256.  A sequential NAT is
+ * worth more patience, because eight probes may do what a thousand do otherwise.
+ *
+ * The hard side's own probes do not reach the easy side's NAT while that sprays (way.c says why);
+ * they follow when 1,280 ports at 1,000 a second are through.
+ */
+#define AFTER_QUICK PLN_MS(200)   /* One side hard, the other easy: the spray's time is known. */
+#define AFTER_UNKNOWN PLN_MS(400) /* Main sockets alone will most likely do. */
+#define AFTER_PREDICTION PLN_MS(620)
+#define SPRAY_LATER PLN_MS(80)
+#define AFTER_HOPELESS PLN_MS(800)
+#define SCATTER_AFTER PLN_MS(60)
+
+static void add(pln_ladder *ladder, pln_rung rung, pln_dur after) {
+    PLN_ASSERT(ladder->count < PLN_LADDER_STEPS_MAX);
+    PLN_ASSERT(ladder->count == 0 || ladder->steps[ladder->count - 1].after <= after);
+    ladder->steps[ladder->count] = (pln_ladder_step){.rung = rung, .after = after};
+    ladder->count++;
+}
+
+static bool is_hard(const pln_nat_brief *nat) {
+    return nat->mapping == PLN_NAT_MAPPING_HARD;
+}
+
+static bool is_predictable(const pln_nat_brief *nat) {
+    return nat->allocation == PLN_NAT_ALLOCATION_SEQUENTIAL && nat->port_count > 0;
+}
+
+/* Both choose another port for each destination: only known steps help.  Where one of them draws at
+ * random, the other would have to hit one of 64,512 for each of its own. */
+static void plan_hard_pair(const pln_punch_plan *plan, pln_ladder *ladder) {
+    bool random = plan->ours.allocation == PLN_NAT_ALLOCATION_RANDOM ||
+                  plan->theirs.allocation == PLN_NAT_ALLOCATION_RANDOM;
+    if (random || plan->theirs.port_count == 0) {
+        add(ladder, PLN_RUNG_GIVE_UP, AFTER_HOPELESS);
+        ladder->probes_max = PLN_HOPELESS_PROBES_MAX;
+    } else {
+        add(ladder, PLN_RUNG_SCATTER, plan->one_shot ? 0 : SCATTER_AFTER);
+    }
+    /* Every destination moves a sequential NAT on by one port. */
+    ladder->tried_max = 4;
+}
+
+static pln_dur birthday_after(const pln_punch_plan *plan) {
+    if (plan->one_shot) {
+        return 0;
+    }
+    if (plan->ours.allocation == PLN_NAT_ALLOCATION_SEQUENTIAL || is_predictable(&plan->theirs)) {
+        return AFTER_PREDICTION;
+    }
+    return is_hard(&plan->ours) || is_hard(&plan->theirs) ? AFTER_QUICK : AFTER_UNKNOWN;
+}
+
+static void plan_birthday(const pln_punch_plan *plan, pln_ladder *ladder) {
+    pln_dur after = birthday_after(plan);
+    if (!pln_nat_is_open(&plan->ours) && !is_hard(&plan->theirs)) {
+        add(ladder, PLN_RUNG_SOCKETS, after);
+    }
+    if (!is_hard(&plan->ours) && !pln_nat_is_open(&plan->theirs)) {
+        add(ladder, PLN_RUNG_SPRAY, plan->one_shot ? 0 : after + SPRAY_LATER);
+    }
+}
+
+void pln_ladder_plan(const pln_punch_plan *plan, pln_ladder *ret) {
+    *ret = (pln_ladder){.tried_max = PLN_PUNCH_TRIED_MAX, .probes_max = SIZE_MAX};
+    add(ret, PLN_RUNG_MAIN, 0);
+    if (is_hard(&plan->ours) && is_hard(&plan->theirs)) {
+        plan_hard_pair(plan, ret);
+        return;
+    }
+    if (is_hard(&plan->theirs) && is_predictable(&plan->theirs)) {
+        add(ret, PLN_RUNG_PREDICT, 0);
+    }
+    plan_birthday(plan, ret);
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The course of one punch: up its ladder, until a session is found, or the time or the means end. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "sock/internal.h"
+
+/* A punch that is held back goes on with its main socket for so long: it may be all it takes. */
+#define HELD_AFTER PLN_S(1)
+#define HELD_RETRY PLN_MS(50)
+
+static const pln_bucket_rate peer_rate = {PLN_PROBES_PEER_BURST, PLN_PROBES_PEER_PER_S};
+
+sock_punch *pln_sock_punch_find(const pln_sock *sock, const pollen_key *peer) {
+    for (size_t i = 0; i < sock->punch_count; i++) {
+        sock_punch *punch = sock->punches[i];
+        if (!punch->ended && pln_key_equal(&punch->plan.peer, peer)) {
+            return punch;
+        }
+    }
+    return NULL;
+}
+
+void pln_sock_punch_destroy(sock_punch *punch) {
+    if (punch != NULL) {
+        pln_free(punch->ways);
+        pln_free(punch);
+    }
+}
+
+pln_punch_method pln_sock_punch_method_now(const sock_punch *punch) {
+    return punch->stats.method;
+}
+
+static void set_method(sock_punch *punch, pln_punch_method method) {
+    if (punch->stats.holes == 0) {
+        punch->stats.method = method;
+    }
+}
+
+/* ---- Ends ------------------------------------------------------------------------------------ */
+
+static void note_birthday(sock_memory *memory, const sock_punch *punch, pln_punch_end end) {
+    if (end == PLN_PUNCH_WON) {
+        memory->failures = 0;
+    } else if (punch->birthday) {
+        memory->failures++;
+    }
+}
+
+void pln_sock_punch_end(pln_sock *sock, sock_punch *punch, pln_punch_end end, pln_ts now) {
+    PLN_ASSERT(!punch->ended);
+    sock_memory *memory = &sock->memories[punch->memory];
+    PLN_ASSERT(memory->busy);
+    note_birthday(memory, punch, end);
+    memory->busy = false;
+    memory->used_at = now;
+    pln_sock_vias_leave(sock, punch, now);
+    punch->holes_told = punch->stats.holes; /* What was not told yet is of no use any more. */
+    punch->ended = true;
+    punch->end = end;
+    char name[PLN_KEY_SHORT_BYTES];
+    pln_logf(sock->config.log, PLN_LOG_DEBUG, "sock", "punch %s: %s by %s, %zu probes, %zu sockets",
+             pln_key_short(&punch->plan.peer, name), pln_punch_end_name(end),
+             pln_punch_method_name(punch->stats.method), punch->stats.probes_sent,
+             punch->stats.sockets_opened);
+}
+
+/* The handshakes that were begun in time may still end well. */
+static pln_ts end_of(const sock_punch *punch) {
+    return punch->settle_until > punch->plan.deadline ? punch->settle_until : punch->plan.deadline;
+}
+
+static pln_punch_end end_at_deadline(const sock_punch *punch) {
+    bool wanted_sockets = punch->stats.sockets_failed > 0 && punch->stats.sockets_opened == 0;
+    return wanted_sockets && punch->spray_sent == 0 ? PLN_PUNCH_NO_SOCKETS : PLN_PUNCH_DEADLINE;
+}
+
+/* ---- Rungs ----------------------------------------------------------------------------------- */
+
+void pln_sock_punch_try(sock_punch *punch, const pln_punch_target *target, pln_ts now) {
+    bool near = target->kind == PLN_TARGET_LAN;
+    sock_way way = {.via = PLN_VIA_MAIN,
+                    .remote = target->addr,
+                    .method = PLN_PUNCH_OPEN,
+                    .rhythm = near ? SOCK_RHYTHM_NEAR : SOCK_RHYTHM_MAIN};
+    (void)pln_sock_way_add(punch, &way, now); /* Without memory there is one way less. */
+}
+
+static void try_main(sock_punch *punch, pln_ts now) {
+    size_t count = punch->plan.target_count;
+    count = count < punch->ladder.tried_max ? count : punch->ladder.tried_max;
+    for (size_t i = 0; i < count; i++) {
+        pln_sock_punch_try(punch, &punch->plan.targets[i], now);
+    }
+}
+
+/* The port so many steps after the one last seen; past the end it goes on at the first. */
+static uint16_t port_ahead(const pln_nat_brief *nat, unsigned steps) {
+    PLN_ASSERT(nat->port_count > 0);
+    unsigned step = nat->step == 0 ? 1 : nat->step;
+    unsigned port = nat->ports[0] + steps * step;
+    if (port > UINT16_MAX) {
+        port = PLN_PORTS_FIRST + (port - UINT16_MAX - 1) % PLN_PORTS_COUNT;
+    }
+    return (uint16_t)port;
+}
+
+static void try_predicted(sock_punch *punch, pln_ts now) {
+    for (unsigned i = 1; i <= PLN_PREDICTED_PORTS; i++) {
+        sock_way way = {.via = PLN_VIA_MAIN,
+                        .remote = punch->aim,
+                        .method = PLN_PUNCH_PREDICT,
+                        .rhythm = SOCK_RHYTHM_PREDICTED};
+        way.remote.port = port_ahead(&punch->plan.theirs, i);
+        (void)pln_sock_way_add(punch, &way, now); /* As above. */
+    }
+}
+
+static void want_sockets(sock_punch *punch, pln_punch_method method, pln_ts now) {
+    bool scatter = method == PLN_PUNCH_SCATTER;
+    punch->sockets_left = scatter ? PLN_SCATTER_SOCKETS : PLN_BIRTHDAY_SOCKETS;
+    punch->sockets_at = now;
+    punch->sockets_method = method;
+    punch->sockets_remote = punch->aim;
+    if (scatter) {
+        punch->sockets_remote.port = port_ahead(&punch->plan.theirs, PLN_SCATTER_AHEAD);
+    }
+}
+
+static void start_spray(sock_punch *punch, pln_ts now) {
+    punch->spray_left = punch->plan.one_shot ? PLN_BIRTHDAY_ONE_SHOT_PORTS : PLN_BIRTHDAY_PORTS;
+    punch->spray_at = now;
+}
+
+static bool other_birthday(const pln_sock *sock, const sock_punch *self) {
+    for (size_t i = 0; i < sock->punch_count; i++) {
+        const sock_punch *punch = sock->punches[i];
+        if (punch != self && punch->birthday && !punch->ended) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes the node's one birthday.  False: held back; then the punch waits, or has ended. */
+static bool take_birthday(pln_sock *sock, sock_punch *punch, pln_ts now) {
+    if (punch->birthday) {
+        return true;
+    }
+    sock_memory *memory = &sock->memories[punch->memory];
+    pln_ts allowed_at = pln_sock_birthday_allowed_at(sock, memory, &punch->aim);
+    if (pln_ts_reached(allowed_at, now) && !other_birthday(sock, punch)) {
+        punch->birthday = true;
+        memory->birthday_at = now;
+        memory->addr = punch->aim;
+        return true;
+    }
+    pln_ts give_up = pln_ts_add(punch->plan.at, HELD_AFTER);
+    if (pln_ts_reached(give_up, now)) {
+        punch->stats.retry_at = allowed_at > now ? allowed_at : now;
+        pln_sock_punch_end(sock, punch, PLN_PUNCH_HELD, now);
+    } else {
+        punch->retry_at = pln_ts_min(pln_ts_add(now, HELD_RETRY), give_up);
+    }
+    return false;
+}
+
+/* False when the step is to be taken again later, or the punch has ended. */
+static bool take_step(pln_sock *sock, sock_punch *punch, pln_rung rung, pln_ts now) {
+    switch (rung) {
+    case PLN_RUNG_MAIN:
+        try_main(punch, now);
+        return true;
+    case PLN_RUNG_PREDICT:
+        try_predicted(punch, now);
+        set_method(punch, PLN_PUNCH_PREDICT);
+        return true;
+    case PLN_RUNG_SCATTER:
+        want_sockets(punch, PLN_PUNCH_SCATTER, now);
+        set_method(punch, PLN_PUNCH_SCATTER);
+        return true;
+    case PLN_RUNG_SOCKETS:
+    case PLN_RUNG_SPRAY:
+        if (!take_birthday(sock, punch, now)) {
+            return false;
+        }
+        if (rung == PLN_RUNG_SPRAY) {
+            start_spray(punch, now);
+        } else {
+            want_sockets(punch, PLN_PUNCH_BIRTHDAY, now);
+        }
+        set_method(punch, PLN_PUNCH_BIRTHDAY);
+        return true;
+    case PLN_RUNG_GIVE_UP:
+        pln_sock_punch_end(sock, punch, PLN_PUNCH_HOPELESS, now);
+        return false;
+    }
+    return false;
+}
+
+static pln_ts step_at(const sock_punch *punch) {
+    if (punch->step == punch->ladder.count) {
+        return PLN_TS_NEVER;
+    }
+    pln_ts at = pln_ts_add(punch->plan.at, punch->ladder.steps[punch->step].after);
+    return punch->retry_at > at ? punch->retry_at : at;
+}
+
+static void ask_for_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
+    while (punch->sockets_left > 0 && pln_ts_reached(punch->sockets_at, now)) {
+        if (!pln_sock_via_want(sock, punch)) {
+            punch->stats.sockets_failed += punch->sockets_left;
+            punch->sockets_left = 0;
+            return;
+        }
+        punch->sockets_left--;
+        punch->sockets_at =
+            pln_ts_add(punch->sockets_at, PLN_NS_PER_S / PLN_BIRTHDAY_SOCKETS_PER_S);
+    }
+}
+
+static bool is_settling(const sock_punch *punch, pln_ts now) {
+    return punch->settle_until > now;
+}
+
+void pln_sock_punch_advance(pln_sock *sock, sock_punch *punch, pln_ts now) {
+    if (punch->ended) {
+        return;
+    }
+    if (pln_ts_reached(end_of(punch), now)) {
+        pln_sock_punch_end(sock, punch, end_at_deadline(punch), now);
+        return;
+    }
+    if (is_settling(punch, now)) {
+        return;
+    }
+    while (pln_ts_reached(step_at(punch), now)) {
+        if (!take_step(sock, punch, punch->ladder.steps[punch->step].rung, now)) {
+            return;
+        }
+        punch->step++;
+        punch->retry_at = 0;
+    }
+    ask_for_sockets(sock, punch, now);
+}
+
+/* ---- Requests -------------------------------------------------------------------------------- */
+
+static void encode(pln_sock *sock, const uint8_t *nonce, uint8_t *buf) {
+    pln_probe probe = {.kind = PLN_PROBE_REQUEST};
+    memcpy(probe.nonce, nonce, sizeof(probe.nonce));
+    pln_probe_encode(&probe, buf);
+    sock->counters.probes_sent++;
+}
+
+static bool transmit_way(pln_sock *sock, sock_punch *punch, sock_way *way, uint8_t *buf,
+                         pln_transmit *ret, pln_ts now) {
+    const uint8_t *nonce = punch->nonce;
+    if (way->via != PLN_VIA_MAIN) {
+        const sock_via *via = pln_sock_via_find(sock, way->via);
+        if (via == NULL || via->punch != punch) {
+            way->next_at = PLN_TS_NEVER; /* Lent to a session: it sends what is to be sent. */
+            return false;
+        }
+        nonce = via->nonce;
+    }
+    punch->stats.ways_used += way->sent_at == PLN_TS_NEVER;
+    bool opener = pln_sock_way_advance(sock, way, now);
+    encode(sock, nonce, buf);
+    *ret = (pln_transmit){.path = {.via = way->via, .remote = way->remote},
+                          .ttl = opener ? PLN_OPENER_TTL : 0,
+                          .size = PLN_PROBE_BYTES,
+                          .segment = PLN_PROBE_BYTES};
+    return true;
+}
+
+static void transmit_spray(pln_sock *sock, sock_punch *punch, uint8_t *buf, pln_transmit *ret,
+                           pln_ts now) {
+    sock_memory *memory = &sock->memories[punch->memory];
+    PLN_ASSERT(punch->spray_left > 0);
+    pln_path path = {.via = PLN_VIA_MAIN, .remote = punch->aim};
+    path.remote.port = pln_ports_next(&memory->ports);
+    punch->spray_left--;
+    punch->spray_sent++;
+    punch->stats.ways_used++;
+    unsigned per_s = punch->plan.one_shot ? PLN_BIRTHDAY_ONE_SHOT_PER_S : PLN_BIRTHDAY_PORTS_PER_S;
+    pln_dur gap = PLN_NS_PER_S / per_s;
+    /* After a late wake-up a few follow at once, but not all that were missed. */
+    pln_ts from = pln_ts_add(punch->spray_at, 8 * gap) < now ? now - 8 * gap : punch->spray_at;
+    punch->spray_at = from + gap;
+    encode(sock, punch->nonce, buf);
+    *ret = (pln_transmit){.path = path, .size = PLN_PROBE_BYTES, .segment = PLN_PROBE_BYTES};
+}
+
+static pln_ts spray_due(const sock_punch *punch) {
+    return punch->spray_left > 0 ? punch->spray_at : PLN_TS_NEVER;
+}
+
+static bool may_send(const sock_punch *punch, pln_ts now) {
+    return !punch->ended && !is_settling(punch, now) &&
+           !pln_ts_reached(punch->plan.deadline, now) &&
+           punch->stats.probes_sent < punch->ladder.probes_max;
+}
+
+bool pln_sock_punch_transmit(pln_sock *sock, sock_punch *punch, uint8_t *buf, pln_transmit *ret,
+                             pln_ts now) {
+    while (may_send(punch, now)) {
+        sock_way *way = pln_sock_way_first(punch);
+        pln_ts way_due = way != NULL ? way->next_at : PLN_TS_NEVER;
+        if (!pln_ts_reached(pln_ts_min(way_due, spray_due(punch)), now)) {
+            return false;
+        }
+        sock_memory *memory = &sock->memories[punch->memory];
+        if (pln_bucket_ready(&memory->probes, peer_rate) > now) {
+            return false;
+        }
+        if (spray_due(punch) < way_due) {
+            transmit_spray(sock, punch, buf, ret, now);
+        } else if (!transmit_way(sock, punch, way, buf, ret, now)) {
+            continue;
+        }
+        (void)pln_bucket_take(&memory->probes, peer_rate, now); /* It was looked at above. */
+        punch->stats.probes_sent++;
+        return true;
+    }
+    return false;
+}
+
+static pln_ts next_send(const pln_sock *sock, const sock_punch *punch) {
+    if (punch->stats.probes_sent >= punch->ladder.probes_max) {
+        return PLN_TS_NEVER;
+    }
+    const sock_way *way = pln_sock_way_first(punch);
+    pln_ts next = pln_ts_min(way != NULL ? way->next_at : PLN_TS_NEVER, spray_due(punch));
+    pln_ts ready = pln_bucket_ready(&sock->memories[punch->memory].probes, peer_rate);
+    ready = ready > pln_sock_probes_ready(sock) ? ready : pln_sock_probes_ready(sock);
+    return next > ready ? next : ready;
+}
+
+pln_ts pln_sock_punch_next(const pln_sock *sock, const sock_punch *punch) {
+    if (punch->ended) {
+        return PLN_TS_NEVER;
+    }
+    pln_ts next = pln_ts_min(step_at(punch), next_send(sock, punch));
+    if (punch->sockets_left > 0) {
+        next = pln_ts_min(next, punch->sockets_at);
+    }
+    next = next > punch->settle_until ? next : punch->settle_until;
+    return pln_ts_min(next, end_of(punch));
+}
+
+/* ---- Holes ----------------------------------------------------------------------------------- */
+
+/* A sprayed port becomes a way when it answers. */
+static sock_way *way_of(sock_punch *punch, const pln_path *path, pln_ts now) {
+    sock_way *way = pln_sock_way_find(punch, path->via, &path->remote);
+    if (way == NULL) {
+        sock_way proto = {.via = path->via,
+                          .remote = path->remote,
+                          .method = pln_sock_punch_method_now(punch),
+                          .rhythm = SOCK_RHYTHM_HEARD};
+        way = pln_sock_way_add(punch, &proto, now);
+        if (way != NULL) {
+            way->sent_at = now; /* Counted already. */
+        }
+    }
+    return way;
+}
+
+void pln_sock_punch_hole(pln_sock *sock, sock_punch *punch, const pln_path *path, pln_ts now) {
+    if (punch->stats.holes == PLN_PUNCH_HOLES_MAX) {
+        return;
+    }
+    sock_way *way = way_of(punch, path, now);
+    if (way == NULL || way->is_open) {
+        return;
+    }
+    way->is_open = true;
+    way->next_at = PLN_TS_NEVER;
+    sock_via *via = pln_sock_via_find(sock, path->via);
+    if (via != NULL) {
+        via->has_hole = true;
+    }
+    if (punch->stats.holes == 0) {
+        punch->stats.method = way->method;
+        punch->stats.first_hole_after = pln_ts_since(punch->plan.at, now);
+    }
+    punch->holes[punch->stats.holes] = *path;
+    punch->hole_methods[punch->stats.holes] = way->method;
+    punch->stats.holes++;
+    punch->settle_until = pln_ts_add(now, PLN_PUNCH_SETTLE);
+}

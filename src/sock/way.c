@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "sock/internal.h"
+
+/*
+ * Design notes.
+ *
+ * The first request along a way is an *opener*: it lives for two hops, so that it passes our NAT,
+ * where it makes the mapping and lets the peer in, and dies before the peer's.  Where a NAT accepts
+ * packets that nobody waits for (Linux with an open INPUT chain), a packet of the peer's that comes
+ * before ours makes an entry there which takes our port for this pair of addresses; ours is then
+ * sent from another port than everybody knows, and the pair is lost.  So nothing may reach the
+ * peer's NAT before the peer's own opener: full requests follow 40 ms later, which is more than the
+ * two sides fire apart.
+ *
+ * For the same reason each of the many sockets of a birthday sends openers alone while the peer
+ * sprays: its spray comes in through the holes that they made.  Afterwards full requests follow,
+ * which go through the holes that the spray made, where one of its packets was lost or our opener
+ * did not get as far as the outermost NAT.
+ *
+ * Requests are repeated to the end, because the other side may fire late, and packets are lost.
+ */
+typedef struct rhythm {
+    uint8_t openers; /* So many of the first beats. */
+    uint8_t count;
+    uint16_t at_ms[8];
+    uint16_t then_every_ms;
+} rhythm;
+
+/* clang-format off */
+static const rhythm rhythms[] = {
+    [SOCK_RHYTHM_MAIN]      = {1, 6, {0, 40, 90, 140, 240, 440}, 200},
+    [SOCK_RHYTHM_NEAR]      = {0, 5, {0, 50, 100, 200, 400}, 200},
+    [SOCK_RHYTHM_PREDICTED] = {1, 4, {0, 100, 200, 400}, 400},
+    [SOCK_RHYTHM_SCATTERED] = {1, 5, {0, 40, 100, 200, 400}, 300},
+    [SOCK_RHYTHM_MANY]      = {2, 4, {0, 500, 1400, 1900}, 600},
+    [SOCK_RHYTHM_MANY_ONE_SHOT] = {1, 5, {0, 40, 140, 440, 1000}, 600},
+    [SOCK_RHYTHM_HEARD]     = {0, 5, {0, 50, 100, 200, 400}, 200},
+};
+/* clang-format on */
+
+/* A request that is heard calls for one of ours, but not for one each. */
+#define HEARD_GAP PLN_MS(20)
+
+static pln_dur offset_of(const rhythm *r, unsigned beat) {
+    if (beat < r->count) {
+        return PLN_MS(r->at_ms[beat]);
+    }
+    return PLN_MS(r->at_ms[r->count - 1]) + (beat - r->count + 1) * PLN_MS(r->then_every_ms);
+}
+
+sock_way *pln_sock_way_find(sock_punch *punch, uint32_t via, const pollen_addr *remote) {
+    for (size_t i = 0; i < punch->way_count; i++) {
+        sock_way *way = &punch->ways[i];
+        if (way->via == via && pollen_addr_equal(&way->remote, remote)) {
+            return way;
+        }
+    }
+    return NULL;
+}
+
+/* Room for the next one; the number of ways is bounded by those who add them. */
+static bool make_room(sock_punch *punch) {
+    if (punch->way_count < punch->way_cap) {
+        return true;
+    }
+    size_t cap = punch->way_cap == 0 ? 16 : punch->way_cap * 2;
+    sock_way *ways = pln_realloc(punch->ways, cap * sizeof(*ways));
+    if (ways == NULL) {
+        return false;
+    }
+    punch->ways = ways;
+    punch->way_cap = cap;
+    return true;
+}
+
+sock_way *pln_sock_way_add(sock_punch *punch, const sock_way *proto, pln_ts now) {
+    if (pln_sock_way_find(punch, proto->via, &proto->remote) != NULL || !make_room(punch)) {
+        return NULL;
+    }
+    sock_way *way = &punch->ways[punch->way_count];
+    *way = *proto;
+    way->started_at = now;
+    way->next_at = pln_ts_add(now, offset_of(&rhythms[way->rhythm], 0));
+    way->sent_at = PLN_TS_NEVER;
+    punch->way_count++;
+    return way;
+}
+
+void pln_sock_way_heard(sock_way *way, pln_ts now) {
+    if (way->is_open) {
+        return;
+    }
+    way->rhythm = SOCK_RHYTHM_HEARD;
+    way->beat = 0;
+    way->started_at = now;
+    way->next_at = now;
+    if (way->sent_at != PLN_TS_NEVER && pln_ts_since(way->sent_at, now) < HEARD_GAP) {
+        way->next_at = pln_ts_add(way->sent_at, HEARD_GAP);
+    }
+}
+
+sock_way *pln_sock_way_first(const sock_punch *punch) {
+    sock_way *first = NULL;
+    for (size_t i = 0; i < punch->way_count; i++) {
+        sock_way *way = &punch->ways[i];
+        if (way->next_at != PLN_TS_NEVER && (first == NULL || way->next_at < first->next_at)) {
+            first = way;
+        }
+    }
+    return first;
+}
+
+/* Up to a tenth of the pause later, so that what is lost together is not sent together again. */
+static pln_dur jitter(const pln_sock *sock, pln_dur pause) {
+    return pause >= PLN_MS(50) ? pln_rng_below(&sock->config.rng, pause / 10) : 0;
+}
+
+bool pln_sock_way_advance(pln_sock *sock, sock_way *way, pln_ts now) {
+    const rhythm *r = &rhythms[way->rhythm];
+    bool opener = way->beat < r->openers && !sock->config.without_openers;
+    way->sent_at = now;
+    pln_dur last = offset_of(r, way->beat);
+    way->beat++;
+    pln_dur next = offset_of(r, way->beat);
+    PLN_ASSERT(next > last);
+    way->next_at = pln_ts_add(way->started_at, next + jitter(sock, next - last));
+    if (way->next_at <= now) {
+        /* We were late: the beats that were missed are not made up for. */
+        way->started_at = now - last;
+        way->next_at = pln_ts_add(now, next - last);
+    }
+    return opener;
+}

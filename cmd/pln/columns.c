@@ -2,6 +2,7 @@
 #include "pln/columns.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,9 @@
 
 enum { CELL_BYTES = 512 };
 
-static int grow(pln_columns *columns) {
+static bool grow(pln_columns *columns) {
     if (columns->used < columns->cap) {
-        return 0;
+        return true;
     }
     const size_t cap = columns->cap == 0 ? 64 : columns->cap * 2;
     char **cells = realloc(columns->cells, cap * sizeof *cells);
@@ -20,7 +21,7 @@ static int grow(pln_columns *columns) {
     const char **colors = cells == NULL ? NULL : realloc(columns->colors, cap * sizeof *colors);
     columns->colors = colors != NULL ? colors : columns->colors;
     columns->cap = colors != NULL ? cap : columns->cap;
-    return colors != NULL ? 0 : -1;
+    return colors != NULL;
 }
 
 void pln_columns_init(pln_columns *columns, const char *const *titles) {
@@ -61,7 +62,7 @@ void pln_columns_add(pln_columns *columns, const char *text, const char *color) 
     if (copy != NULL) {
         defuse(copy);
     }
-    if (copy == NULL || grow(columns) != 0) {
+    if (copy == NULL || !grow(columns)) {
         free(copy);
         return;
     }
@@ -79,14 +80,25 @@ void pln_columns_addf(pln_columns *columns, const char *format, ...) {
     pln_columns_add(columns, text, NULL);
 }
 
-static void print_cell(const pln_columns *columns, size_t i, size_t width, int is_last) {
+/* Nothing is padded up to an empty end of a line. */
+static bool is_last_shown(const pln_columns *columns, size_t i) {
+    for (i++; i % columns->count != 0 && i < columns->used; i++) {
+        if (columns->cells[i][0] != '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void print_cell(const pln_columns *columns, size_t i, size_t width) {
     const char *color = columns->colors[i];
     printf("%s%s%s", color != NULL ? color : "", columns->cells[i],
            color != NULL && color[0] != '\0' ? "\033[0m" : "");
-    if (is_last) {
-        putchar('\n');
-    } else {
+    if (!is_last_shown(columns, i)) {
         printf("%*s", (int)(width - width_of(columns->cells[i]) + 2), "");
+    }
+    if ((i + 1) % columns->count == 0 || i + 1 == columns->used) {
+        putchar('\n');
     }
 }
 
@@ -98,8 +110,9 @@ void pln_columns_end(pln_columns *columns) {
         *width = length > *width ? length : *width;
     }
     for (size_t i = 0; i < columns->used; i++) {
-        print_cell(columns, i, widths[i % columns->count],
-                   (i + 1) % columns->count == 0 || i + 1 == columns->used);
+        print_cell(columns, i, widths[i % columns->count]);
+    }
+    for (size_t i = 0; i < columns->used; i++) {
         free(columns->cells[i]);
     }
     free(columns->cells);

@@ -8,12 +8,10 @@
 #include <unistd.h>
 
 #include "pln/home.h"
+#include "run/clock.h"
 #include "run/files.h"
 #include "run/last_error.h"
 #include "run/statedir.h"
-
-/* As the reference; the next session is there before the last one ends. */
-enum { CONNECTION_AGE_SECONDS = 24 * 3600 };
 
 pollen_mesh *pln_daemon_enter(pln_daemon *daemon) {
     pthread_rwlock_rdlock(&daemon->mesh_lock);
@@ -59,7 +57,6 @@ static pollen_err create_mesh(pln_daemon *daemon, const pollen_credentials *cred
     mesh.port = port;
     mesh.state_dir = daemon->dir;
     mesh.gossip = true;
-    mesh.max_connection_age_seconds = CONNECTION_AGE_SECONDS;
     if (config->tls_identity_ttl > 0) {
         mesh.tls_identity_ttl_seconds = config->tls_identity_ttl;
     }
@@ -326,7 +323,7 @@ static pln_exit start_locked(pln_daemon *daemon, pln_cli *cli) {
 }
 
 pln_exit pln_daemon_start(pln_daemon *daemon, pln_cli *cli, const pln_daemon_options *options) {
-    *daemon = (pln_daemon){.options = *options};
+    *daemon = (pln_daemon){.options = *options, .started_at = pln_clock_wall()};
     snprintf(daemon->dir, sizeof daemon->dir, "%s", cli->dir);
     snprintf(daemon->socket, sizeof daemon->socket, "%s", cli->socket);
     pln_exit code = pln_home_lock(cli, &daemon->lock_fd);

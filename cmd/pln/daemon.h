@@ -48,6 +48,8 @@ typedef struct pln_daemon {
     int lock_fd;
     int stop_fd; /* Readable once the daemon is to end. */
     atomic_bool stopping;
+    int64_t started_at;                        /* Unix seconds. */
+    atomic_ullong ends[POLLEN_END_DENIED + 1]; /* Sessions that ended, by reason. */
 
     pthread_rwlock_t mesh_lock; /* After reload_lock, before every other. */
     pollen_mesh *mesh;          /* guarded by mesh_lock; NULL while there is none */

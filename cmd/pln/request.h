@@ -10,6 +10,7 @@
  *   status         one pollen.status/1
  *   status_all     the same with members that are revoked
  *   info           one pollen.info/1: what other verbs need to know of the daemon
+ *   metrics        pollen.metrics/1, with series of up to `count` peers
  *   watch          pollen.event/1 until the client hangs up
  *   ping           pollen.ping/1 for each, `count` 0 until the client hangs up
  *   revoke         pollen.revoke/1; without `sure` nothing is done but finding the peer
@@ -38,12 +39,14 @@
 #define PLN_REQUEST_BIND_BYTES 46
 #define PLN_REQUEST_WHY_BYTES 128
 #define PLN_REQUEST_TIMEOUT_MS_MAX (24LL * 3600 * 1000)
+#define PLN_REQUEST_METRICS_PEERS_MAX 100000
 #define PLN_REQUEST_PING_SIZE_MAX 1200 /* Less than every path carries. */
 
 typedef enum pln_request_verb {
     PLN_REQUEST_CONNECT,
     PLN_REQUEST_DISCONNECT,
     PLN_REQUEST_INFO,
+    PLN_REQUEST_METRICS,
     PLN_REQUEST_PING,
     PLN_REQUEST_RELOAD,
     PLN_REQUEST_REVOKE,
@@ -66,7 +69,7 @@ typedef struct pln_request {
     char bind[PLN_REQUEST_BIND_BYTES];       /* CONNECT: an IP address; "": loopback. */
     int64_t local_port;                      /* CONNECT; 0: any. */
     int64_t port;                            /* STREAM_*, SERVE: 1 to 65535. */
-    int64_t count;                           /* PING */
+    int64_t count;                           /* PING, METRICS */
     int64_t interval_ms;                     /* PING */
     int64_t timeout_ms;                      /* PING: of each; STREAM_*. */
     int64_t size;                            /* PING */

@@ -14,6 +14,7 @@ extern const pln_verb pln_verb_init;
 extern const pln_verb pln_verb_invite;
 extern const pln_verb pln_verb_join;
 extern const pln_verb pln_verb_logs;
+extern const pln_verb pln_verb_metrics;
 extern const pln_verb pln_verb_ping;
 extern const pln_verb pln_verb_pipe_connect;
 extern const pln_verb pln_verb_pipe_listen;

@@ -99,6 +99,7 @@ static void log_event(pln_daemon *daemon, const pollen_event *event) {
                            event->inbound ? ", by itself" : "");
         break;
     case POLLEN_EVENT_DISCONNECTED:
+        atomic_fetch_add(&daemon->ends[event->reason], 1);
         pln_logfile_printf(&daemon->log, PLN_LOG_INFO, "peer %s disconnected: %s", peer,
                            pollen_end_reason_name(event->reason));
         break;

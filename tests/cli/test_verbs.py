@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator asks of a running cluster: wait, revoke."""
+"""What an operator asks of a running cluster: wait, revoke, metrics."""
 import os
 import pty
+import re
 import subprocess
 import threading
 
@@ -172,6 +173,65 @@ class Status(pln.TestCase):
             watch.terminate()
             reader.join()
         self.assertRegex(seen[0], r"^\d{4}-\d\d-\d\dT[\d:.]+Z  \S+")
+
+
+class Metrics(pln.TestCase):
+    def samples(self, text):
+        """{name and labels: value}; checks what a scraper would refuse."""
+        types, values = {}, {}
+        self.assertTrue(text.endswith("\n"))
+        for line in text.splitlines():
+            if line.startswith("# HELP "):
+                self.assertRegex(line, r"^# HELP pollen_[a-z_]+ \S.*\.$|^# HELP pollen_[a-z_]+ \S.*\)\.$")
+            elif line.startswith("# TYPE "):
+                _, _, name, kind = line.split()
+                self.assertNotIn(name, types)
+                self.assertEqual(kind, "counter" if name.endswith("_total") else "gauge")
+                types[name] = kind
+            else:
+                match = re.fullmatch(r'((pollen_[a-z_]+)(?:\{[a-z_]+="[^"\\\n]*"\})?) (\d+(?:\.\d+)?)', line)
+                self.assertIsNotNone(match, line)
+                self.assertIn(match[2], types)
+                self.assertEqual(match[2], list(types)[-1], "the samples of a name stand together")
+                self.assertNotIn(match[1], values)
+                values[match[1]] = float(match[3])
+        return values
+
+    def test_figures_of_a_node_and_its_peers(self):
+        root, member = self.cluster(2)
+        key = member.id()
+        values = self.samples(self.check(root.run("metrics"), 0).out)
+        self.assertEqual(values['pollen_peers{state="connected"}'], 1)
+        self.assertEqual(values['pollen_sessions{path="direct"}'], 1)
+        self.assertEqual(values[f'pollen_peer_up{{peer="{key}"}}'], 1)
+        self.assertEqual(values["pollen_invites_redeemed_total"], 1)
+        self.assertEqual(values["pollen_peers_without_series"], 0)
+        self.assertGreater(values[f'pollen_peer_bytes_in_total{{peer="{key}"}}'], 0)
+        self.assertGreater(values["pollen_envelopes_in_total"], 0)
+        self.check_shape(self.check(root.run("metrics", "--json"), 0).json(), "metrics")
+
+        root.must("ping", "-c", "1", key)
+        self.assertGreater(self.samples(root.must("metrics").out)["pollen_udp_bytes_in_total"],
+                           values["pollen_udp_bytes_in_total"])
+        member.must("down")
+
+        def ended():
+            now = self.samples(root.must("metrics").out)
+            return now['pollen_session_ends_total{reason="graceful"}'] == 1 and now
+        now = pln.until(ended, "the end of the session in the figures")
+        self.assertEqual(now['pollen_sessions{path="direct"}'], 0)
+        self.assertEqual(now[f'pollen_peer_up{{peer="{key}"}}'], 0)
+        self.assertNotIn(f'pollen_peer_bytes_in_total{{peer="{key}"}}', now)
+
+    def test_a_large_cluster_makes_no_more_series_than_asked_for(self):
+        root, first, second = self.cluster(3)
+        values = self.samples(self.check(root.run("metrics", "--peers", "1"), 0).out)
+        self.assertEqual(len([name for name in values if name.startswith("pollen_peer_up{")]), 1)
+        self.assertEqual(values["pollen_peers_without_series"], 1)
+        self.assertEqual(values['pollen_peers{state="connected"}'], 2)
+        none = root.must("metrics", "--peers", "0").out
+        self.assertNotIn("peer=", none)
+        self.check_fails(root.run("metrics", "--peers", "-1"), 2, "--peers")
 
 
 if __name__ == "__main__":

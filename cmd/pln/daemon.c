@@ -13,6 +13,9 @@
 #include "run/last_error.h"
 #include "run/statedir.h"
 
+/* As the reference; the next session is there before the last one ends. */
+enum { CONNECTION_AGE_SECONDS = 24 * 3600 };
+
 pollen_mesh *pln_daemon_enter(pln_daemon *daemon) {
     pthread_rwlock_rdlock(&daemon->mesh_lock);
     return daemon->mesh;
@@ -57,6 +60,7 @@ static pollen_err create_mesh(pln_daemon *daemon, const pollen_credentials *cred
     mesh.port = port;
     mesh.state_dir = daemon->dir;
     mesh.gossip = true;
+    mesh.max_connection_age_seconds = CONNECTION_AGE_SECONDS;
     if (config->tls_identity_ttl > 0) {
         mesh.tls_identity_ttl_seconds = config->tls_identity_ttl;
     }

@@ -15,6 +15,7 @@
 #define PLN_MESH_CORE_H
 
 #include "auth/verdicts.h"
+#include "base/bucket.h"
 #include "base/hash.h"
 #include "base/heap.h"
 #include "mesh/mesh.h"
@@ -50,16 +51,6 @@ bool pln_alarm_is_on(const pln_alarm *alarm);
 
 /* The least of what is set and at. */
 void pln_alarm_set_earlier(pln_mesh *mesh, pln_alarm *alarm, pln_ts at);
-
-/* ---- Token buckets (mesh.c) ------------------------------------------------------------------ */
-
-typedef struct pln_bucket {
-    uint64_t level_ns; /* Nanoseconds of allowance. */
-    pln_ts at;
-} pln_bucket;
-
-/* Takes one of `per_s` a second, up to `burst` saved; false when there is none left. */
-bool pln_bucket_take(pln_bucket *bucket, uint32_t per_s, uint32_t burst, pln_ts now);
 
 /* ---- Events (events.c) ----------------------------------------------------------------------- */
 

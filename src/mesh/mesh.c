@@ -65,24 +65,6 @@ static void fire_alarms(pln_mesh *mesh, pln_now now) {
     }
 }
 
-/* ---- Token buckets --------------------------------------------------------------------------- */
-
-bool pln_bucket_take(pln_bucket *bucket, uint32_t per_s, uint32_t burst, pln_ts now) {
-    PLN_ASSERT(per_s > 0);
-    PLN_ASSERT(burst > 0);
-    pln_dur cost = PLN_NS_PER_S / per_s;
-    pln_dur most = cost * burst;
-    pln_dur gained = bucket->at == 0 ? most : pln_ts_since(bucket->at, now);
-    bucket->level_ns += gained < most ? gained : most;
-    bucket->level_ns = bucket->level_ns < most ? bucket->level_ns : most;
-    bucket->at = now;
-    if (bucket->level_ns < cost) {
-        return false;
-    }
-    bucket->level_ns -= cost;
-    return true;
-}
-
 /* ---- Links ----------------------------------------------------------------------------------- */
 
 bool pln_link_add(pln_mesh *mesh, pln_link *link, pln_link_kind kind, pln_conn_id conn) {

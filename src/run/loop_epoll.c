@@ -15,12 +15,12 @@ static int add(const pln_poller *poller, int fd) {
     return epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
-pollen_err pln_poller_init(pln_poller *poller, int socket_fd) {
-    *poller = (pln_poller){.socket_fd = socket_fd};
+pollen_err pln_poller_init(pln_poller *poller, int socket_fd, int sockets_fd) {
+    *poller = (pln_poller){.socket_fd = socket_fd, .sockets_fd = sockets_fd};
     poller->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (poller->epoll_fd < 0 || poller->wake_fd < 0 || add(poller, socket_fd) != 0 ||
-        add(poller, poller->wake_fd) != 0) {
+        add(poller, sockets_fd) != 0 || add(poller, poller->wake_fd) != 0) {
         pln_poller_fini(poller);
         return POLLEN_ESYS;
     }
@@ -39,7 +39,7 @@ void pln_poller_fini(pln_poller *poller) {
     close_fd(&poller->epoll_fd);
 }
 
-enum { FDS = 2 };
+enum { FDS = 3 };
 
 /* Kernels before 5.11 know milliseconds only; rounding up means waking late rather than in vain. */
 static int wait_for(const pln_poller *poller, struct epoll_event *events, pln_dur timeout) {
@@ -63,6 +63,8 @@ unsigned pln_poller_wait(pln_poller *poller, pln_dur timeout) {
         int fd = events[i].data.fd;
         if (fd == poller->wake_fd) {
             ready |= PLN_READY_WAKE;
+        } else if (fd == poller->sockets_fd) {
+            ready |= PLN_READY_SOCKETS;
         } else {
             /* An error on the socket is cleared by reading. */
             ready |= (events[i].events & (EPOLLIN | EPOLLERR)) != 0 ? PLN_READY_READ : 0;

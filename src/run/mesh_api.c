@@ -99,6 +99,7 @@ static void init_shared(pollen_mesh *mesh) {
 /* Accepts an object of which any part was made. */
 static void free_mesh(pollen_mesh *mesh) {
     pln_node_destroy(mesh->node);
+    pln_sockets_fini(&mesh->sockets);
     pln_udp_close(&mesh->udp);
     pln_writer_fini(&mesh->writer);
     pln_saver_fini(&mesh->saver);
@@ -121,7 +122,10 @@ static pollen_err open_socket(pollen_mesh *mesh, uint16_t port) {
         return err;
     }
     mesh->port = pln_udp_port(&mesh->udp);
-    err = pln_poller_init(&mesh->poller, mesh->udp.fd);
+    err = pln_sockets_init(&mesh->sockets, &mesh->udp, &mesh->hash_key);
+    if (err == POLLEN_OK) {
+        err = pln_poller_init(&mesh->poller, mesh->udp.fd, mesh->sockets.epoll_fd);
+    }
     pln_cmdq_init(&mesh->cmdq, mesh->poller.wake_fd, mesh->external ? &mesh->driver : NULL);
     return err;
 }
@@ -183,6 +187,7 @@ pollen_err pollen_mesh_create(const pollen_mesh_config *config, pollen_mesh **re
     }
     /* Until they are opened, no file descriptor is ours. */
     mesh->udp.fd = -1;
+    mesh->sockets.epoll_fd = -1;
     mesh->poller = (pln_poller){.epoll_fd = -1, .wake_fd = -1};
     init_shared(mesh);
     err = fill_mesh(mesh, &copy);

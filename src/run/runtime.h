@@ -18,6 +18,7 @@
 #include "run/ledger_writer.h"
 #include "run/loop_epoll.h"
 #include "run/saver.h"
+#include "run/sockets.h"
 #include "run/stream.h"
 #include "run/udp_linux.h"
 #include "run/writer.h"
@@ -40,6 +41,7 @@ struct pollen_mesh {
     pln_now now; /* Sampled once a turn. */
     pln_node *node;
     pln_udp udp;
+    pln_sockets sockets;
     pln_poller poller;
     pln_ledger_writer ledger;
     pln_saver saver;

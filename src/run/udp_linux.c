@@ -108,6 +108,7 @@ pollen_err pln_udp_open(pln_udp *udp, uint16_t port) {
         return error_of(errno);
     }
     udp->slots = pln_calloc(1, sizeof(*udp->slots));
+    udp->owns_slots = true;
     if (udp->slots == NULL) {
         pln_udp_close(udp);
         return POLLEN_ENOMEM;
@@ -115,12 +116,24 @@ pollen_err pln_udp_open(pln_udp *udp, uint16_t port) {
     return POLLEN_OK;
 }
 
+pollen_err pln_udp_open_beside(pln_udp *udp, const pln_udp *main_socket, uint32_t via) {
+    *udp = (pln_udp){.fd = open_family(main_socket->ipv4_only, 0),
+                     .via = via,
+                     .ipv4_only = main_socket->ipv4_only,
+                     .gso = main_socket->gso,
+                     .slots = main_socket->slots,
+                     .send = main_socket->send};
+    return udp->fd < 0 ? error_of(errno) : POLLEN_OK;
+}
+
 void pln_udp_close(pln_udp *udp) {
     if (udp->fd >= 0) {
         (void)close(udp->fd);
     }
     udp->fd = -1;
-    pln_free(udp->slots);
+    if (udp->owns_slots) {
+        pln_free(udp->slots);
+    }
     udp->slots = NULL;
 }
 
@@ -213,10 +226,11 @@ static message_info read_control(struct msghdr *msg) {
     return info;
 }
 
-static void deliver(struct msghdr *msg, size_t size, pln_udp_sink sink, void *ctx) {
+static void deliver(const pln_udp *udp, struct msghdr *msg, size_t size, pln_udp_sink sink,
+                    void *ctx) {
     message_info info = read_control(msg);
     pln_datagram datagram = {
-        .path = {.via = PLN_VIA_MAIN, .remote = addr_of_name(msg->msg_name)},
+        .path = {.via = udp->via, .remote = addr_of_name(msg->msg_name)},
         .local = info.local,
         .ecn = info.ecn,
     };
@@ -253,7 +267,7 @@ size_t pln_udp_recv(pln_udp *udp, pln_udp_sink sink, void *ctx) {
             udp->garbage_in++;
             continue;
         }
-        deliver(&msg->msg_hdr, msg->msg_len, sink, ctx);
+        deliver(udp, &msg->msg_hdr, msg->msg_len, sink, ctx);
     }
     return (size_t)count;
 }
@@ -300,6 +314,18 @@ static void put_ecn(struct msghdr *msg, const pln_transmit *run) {
     }
 }
 
+static void put_ttl(struct msghdr *msg, const pln_transmit *run) {
+    int value = run->ttl;
+    if (value == 0) {
+        return;
+    }
+    if (pollen_addr_is_ipv4(&run->path.remote)) {
+        put_cmsg(msg, IPPROTO_IP, IP_TTL, &value, sizeof(value));
+    } else {
+        put_cmsg(msg, IPPROTO_IPV6, IPV6_HOPLIMIT, &value, sizeof(value));
+    }
+}
+
 /* One sendmsg(), as one datagram or as a run of segments; 0 or errno. */
 static int send_message(pln_udp *udp, const pln_transmit *run, const uint8_t *bytes, size_t size,
                         bool with_source) {
@@ -318,6 +344,7 @@ static int send_message(pln_udp *udp, const pln_transmit *run, const uint8_t *by
         .msg_control = control,
     };
     put_ecn(&msg, run);
+    put_ttl(&msg, run);
     if (with_source) {
         put_source(&msg, run);
     }

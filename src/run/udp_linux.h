@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The UDP socket: dual-stack on the wildcard address, IPv4 alone where there is no IPv6.  Runs of
+ * A UDP socket: dual-stack on the wildcard address, IPv4 alone where there is no IPv6.  Runs of
  * equal packets leave and arrive in one system call each (UDP_SEGMENT, UDP_GRO), which is most of
  * what bulk transfer costs.
  *
@@ -21,15 +21,22 @@ typedef struct pln_udp_slots pln_udp_slots;
 
 typedef struct pln_udp {
     int fd;
+    uint32_t via; /* The name of the paths that lead through it. */
     bool ipv4_only;
     bool gso; /* Off for good once a run was refused whose packets were taken one by one. */
-    pln_udp_slots *slots;
+    bool owns_slots;
+    pln_udp_slots *slots; /* Where datagrams arrive; those of one loop share it. */
     ssize_t (*send)(int fd, const struct msghdr *msg, int flags); /* sendmsg(); tests replace it. */
     uint64_t lost_sends, garbage_in;
 } pln_udp;
 
 /* Port 0 is any.  Errors: POLLEN_EADDRINUSE, POLLEN_EPERM, POLLEN_ENOMEM, POLLEN_ESYS */
 POLLEN_MUST_USE pollen_err pln_udp_open(pln_udp *udp, uint16_t port);
+
+/* Another socket of the same loop, of the same family, on any port; main_socket is closed last.
+ * Errors: POLLEN_ESYS, POLLEN_ENOMEM, POLLEN_EPERM */
+POLLEN_MUST_USE pollen_err pln_udp_open_beside(pln_udp *udp, const pln_udp *main_socket,
+                                               uint32_t via);
 void pln_udp_close(pln_udp *udp);
 uint16_t pln_udp_port(const pln_udp *udp);
 

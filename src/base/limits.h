@@ -66,9 +66,11 @@ enum {
 }; /* Per peer, waiting for Recv; then the newest is dropped. */
 enum { PLN_GARBAGE_DATAGRAMS_MAX = 64 }; /* Undecodable ones of a session before it is closed. */
 enum { PLN_DIAL_ADDRS_MAX = 16 };        /* Addresses raced for one peer. */
-enum { PLN_SESSIONS_PER_PEER_MAX = 4 };  /* Live at once during a tie-break or a rotation. */
-enum { PLN_WAITERS_MAX = 1024 };         /* Calls waiting for a session, in all. */
-enum { PLN_ACCEPTQ_MAX = 256 }; /* Streams waiting for AcceptStream, in all; 64 per peer. */
+/* Dials of one race under way: each address once, or few of them again and again. */
+enum { PLN_DIAL_ATTEMPTS_MAX = 16 };
+enum { PLN_SESSIONS_PER_PEER_MAX = 4 }; /* Live at once during a tie-break or a rotation. */
+enum { PLN_WAITERS_MAX = 1024 };        /* Calls waiting for a session, in all. */
+enum { PLN_ACCEPTQ_MAX = 256 };         /* Streams waiting for AcceptStream, in all; 64 per peer. */
 enum { PLN_ACCEPTQ_PEER_MAX = 64 };
 
 /* Known peers: a third above the largest cluster aimed at, 100,000; up to 0.8 KiB each. */

@@ -84,6 +84,8 @@ void pln_events_release(pln_events *events, pln_event_node *node);
 void pln_events_push(pln_events *events, pln_event_node *node);
 void pln_events_push_stream(pln_events *events, pln_event_link *link);
 
+void pln_events_wanted(pln_mesh *mesh, const pollen_key *peer); /* WANTED */
+
 /* A node of the reserve for what cannot be refused: an op that found no memory.  NULL when 16 of
  * them are waiting to be polled. */
 pln_event_node *pln_events_node_reserved(pln_events *events);
@@ -130,6 +132,7 @@ typedef struct pln_mesh_op {
     struct pln_session *session; /* ECHO, RENEW */
     struct pln_redeem *redeem;   /* REDEEM */
     uint64_t echo_id;            /* ECHO: id, or tag of the datagram. */
+    size_t echo_size;            /* ECHO */
     pln_ts sent_at;              /* ECHO, RENEW */
     uint16_t port;               /* OPEN */
 } pln_mesh_op;
@@ -275,8 +278,9 @@ typedef struct pln_race {
     pln_mesh_peer *peer;
     pln_path paths[PLN_DIAL_ADDRS_MAX];
     size_t path_count;
-    size_t next; /* First path not tried yet. */
-    pln_attempt *attempts;
+    size_t next;           /* First path not tried yet. */
+    pln_attempt *attempts; /* The oldest first. */
+    size_t attempt_count;
     pln_mesh_op *ops;
     pln_alarm stagger;
     pln_failure failure;
@@ -350,6 +354,8 @@ void pln_envelopes_on_datagram(pln_mesh *mesh, pln_session *session, pln_chunk *
 
 void pln_echo_on_envelope(pln_mesh *mesh, pln_session *session, const uint8_t *body, size_t size,
                           pln_now now);
+/* The peer's session is another one now: what was asked on the old one is asked again. */
+void pln_echo_on_replaced(pln_mesh *mesh, pln_session *old, pln_session *session, pln_now now);
 void pln_echo_on_acked(pln_mesh *mesh, pln_session *session, uint64_t tag, pln_now now);
 
 void pln_renewal_on_request(pln_mesh *mesh, pln_session *session, const uint8_t *body, size_t size,

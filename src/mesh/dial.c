@@ -45,14 +45,20 @@ static void free_attempt(pln_mesh *mesh, pln_attempt *attempt) {
     PLN_ASSERT(attempt->link.kind == PLN_LINK_DIAL);
     PLN_ASSERT(attempt->race != NULL);
     pln_link_remove(mesh, &attempt->link);
+    PLN_ASSERT(attempt->race->attempt_count > 0);
     DL_DELETE(attempt->race->attempts, attempt);
+    attempt->race->attempt_count--;
     pln_free(attempt);
+}
+
+static void close_oldest(pln_mesh *mesh, pln_race *race, pln_now now) {
+    pln_quic_close(mesh->quic, race->attempts->link.conn, 0, "replaced", now);
+    free_attempt(mesh, race->attempts);
 }
 
 static void close_attempts(pln_mesh *mesh, pln_race *race, pln_now now) {
     while (race->attempts != NULL) {
-        pln_quic_close(mesh->quic, race->attempts->link.conn, 0, "replaced", now);
-        free_attempt(mesh, race->attempts);
+        close_oldest(mesh, race, now);
     }
 }
 
@@ -105,6 +111,10 @@ static pollen_err start_attempt(pln_mesh *mesh, pln_race *race, const pln_path *
     }
     attempt->race = race;
     DL_APPEND(race->attempts, attempt);
+    race->attempt_count++;
+    if (race->attempt_count > PLN_DIAL_ATTEMPTS_MAX) {
+        close_oldest(mesh, race, now);
+    }
     return POLLEN_OK;
 }
 
@@ -146,33 +156,31 @@ static pollen_err check_connect(const pln_mesh *mesh, const pollen_key *key, siz
     return path_count == 0 ? POLLEN_EADDR : POLLEN_OK;
 }
 
-/* A command is one call, so that it fits a queue of commands: many parameters.
- * NOLINTNEXTLINE(readability-function-size) */
-void pln_mesh_connect(pln_mesh *mesh, pln_op id, const pollen_key *key, const pln_path *paths,
-                      size_t path_count, pln_ts deadline, pln_now now) {
-    pln_mesh_op *op = pln_ops_start(mesh, id, PLN_OP_CONNECT, key, deadline);
-    if (op == NULL) {
-        return;
-    }
-    const pln_mesh_peer *known = pln_registry_find(mesh, key);
+/* The race that the op is to wait for; NULL when the op is done already. */
+static pln_race *enter_race(pln_mesh *mesh, pln_mesh_op *op, size_t path_count) {
+    const pln_mesh_peer *known = pln_registry_find(mesh, &op->peer);
     if (known != NULL && known->primary != NULL) {
         pln_ops_finish_err(mesh, op, POLLEN_OK);
-        return;
+        return NULL;
     }
-    pollen_err err = check_connect(mesh, key, path_count);
+    pollen_err err = check_connect(mesh, &op->peer, path_count);
     if (err != POLLEN_OK) {
         pln_ops_finish_err(mesh, op, err);
-        return;
+        return NULL;
     }
-    pln_mesh_peer *peer = pln_registry_obtain(mesh, key);
+    pln_mesh_peer *peer = pln_registry_obtain(mesh, &op->peer);
     pln_race *race = peer == NULL ? NULL : obtain_race(mesh, peer);
     if (race == NULL) {
         pln_ops_finish_err(mesh, op, POLLEN_ENOMEM);
         if (peer != NULL) {
             pln_registry_release(mesh, peer);
         }
-        return;
     }
+    return race;
+}
+
+static void join_race(pln_mesh *mesh, pln_race *race, pln_mesh_op *op, const pln_path *paths,
+                      size_t path_count, pln_now now) {
     bool was_waiting = pln_alarm_is_on(&race->stagger);
     for (size_t i = 0; i < path_count; i++) {
         add_path(race, &paths[i]);
@@ -181,6 +189,31 @@ void pln_mesh_connect(pln_mesh *mesh, pln_op id, const pollen_key *key, const pl
     if (!was_waiting) {
         start_next(mesh, race, now);
     }
+}
+
+/* A command is one call, so that it fits a queue of commands: many parameters.
+ * NOLINTNEXTLINE(readability-function-size) */
+void pln_mesh_connect(pln_mesh *mesh, pln_op id, const pollen_key *key, const pln_path *paths,
+                      size_t path_count, pln_ts deadline, pln_now now) {
+    pln_mesh_op *op = pln_ops_start(mesh, id, PLN_OP_CONNECT, key, deadline);
+    pln_race *race = op == NULL ? NULL : enter_race(mesh, op, path_count);
+    if (race != NULL) {
+        join_race(mesh, race, op, paths, path_count, now);
+    }
+}
+
+/* NOLINTNEXTLINE(readability-function-size) As above. */
+void pln_mesh_connect_again(pln_mesh *mesh, pln_op id, const pollen_key *key, const pln_path *paths,
+                            size_t path_count, pln_ts deadline, pln_now now) {
+    pln_mesh_op *op = pln_ops_start(mesh, id, PLN_OP_CONNECT, key, deadline);
+    pln_race *race = op == NULL ? NULL : enter_race(mesh, op, path_count);
+    if (race == NULL) {
+        return;
+    }
+    if (race->next == race->path_count && !race->confirming) {
+        race->next = 0;
+    }
+    join_race(mesh, race, op, paths, path_count, now);
 }
 
 void pln_dial_on_confirmed(pln_mesh *mesh, pln_attempt *attempt, pln_now now) {

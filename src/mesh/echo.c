@@ -14,10 +14,11 @@
  * answer is larger than its request. */
 enum { ECHO_PADDING_MIN = 2 };
 
-static pollen_err send_request(pln_mesh *mesh, pln_mesh_op *op, size_t size) {
+static pollen_err send_request(pln_mesh *mesh, pln_mesh_op *op) {
     PLN_ASSERT(op->kind == PLN_OP_ECHO);
     PLN_ASSERT(op->session != NULL);
     pln_session *session = op->session;
+    const size_t size = op->echo_size;
     uint64_t tag = 0;
     op->echo_id = mesh->next_tag++;
     if (!session->speaks_2) {
@@ -36,6 +37,17 @@ static pollen_err send_request(pln_mesh *mesh, pln_mesh_op *op, size_t size) {
     return err;
 }
 
+/* The time of the round trip begins here. */
+static void start_on(pln_mesh *mesh, pln_mesh_op *op, pln_session *session, pln_now now) {
+    op->session = session;
+    op->sent_at = now.mono;
+    DL_APPEND(session->echoes, op);
+    pollen_err err = send_request(mesh, op);
+    if (err != POLLEN_OK) {
+        pln_ops_finish_err(mesh, op, err == POLLEN_ENOENT ? POLLEN_ENOTCONN : err);
+    }
+}
+
 void pln_mesh_echo(pln_mesh *mesh, pln_op id, const pollen_key *key, size_t size, pln_ts deadline,
                    pln_now now) {
     pln_mesh_op *op = pln_ops_start(mesh, id, PLN_OP_ECHO, key, deadline);
@@ -44,16 +56,24 @@ void pln_mesh_echo(pln_mesh *mesh, pln_op id, const pollen_key *key, size_t size
     }
     const pln_mesh_peer *peer = pln_registry_find(mesh, key);
     if (peer == NULL || peer->primary == NULL) {
+        pln_events_wanted(mesh, key);
         pln_ops_finish_err(mesh, op, POLLEN_ENOTCONN);
         return;
     }
-    op->session = peer->primary;
-    op->sent_at = now.mono;
-    DL_APPEND(peer->primary->echoes, op);
-    pollen_err err = send_request(mesh, op, size);
-    if (err != POLLEN_OK) {
-        pln_ops_finish_err(mesh, op, err == POLLEN_ENOENT ? POLLEN_ENOTCONN : err);
+    op->echo_size = size;
+    start_on(mesh, op, peer->primary, now);
+}
+
+/* A restarted peer never saw what was asked on the session that its new one replaces. */
+void pln_echo_on_replaced(pln_mesh *mesh, pln_session *old, pln_session *session, pln_now now) {
+    PLN_ASSERT(old != session);
+    pln_mesh_op *op = NULL;
+    pln_mesh_op *next = NULL;
+    DL_FOREACH_SAFE(old->echoes, op, next) {
+        DL_DELETE(old->echoes, op);
+        start_on(mesh, op, session, now);
     }
+    PLN_ASSERT(old->echoes == NULL);
 }
 
 static void finish_echo(pln_mesh *mesh, const pln_session *session, uint64_t id, pln_now now) {

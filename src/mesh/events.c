@@ -76,6 +76,14 @@ pln_event_node *pln_events_node_reserved(pln_events *events) {
     return events->spare_count > 0 ? take_spare(events) : NULL;
 }
 
+void pln_events_wanted(pln_mesh *mesh, const pollen_key *peer) {
+    pln_event_node *node = pln_events_node(&mesh->events);
+    if (node != NULL) {
+        node->event = (pln_mesh_event){.kind = PLN_MESH_WANTED, .peer = *peer};
+        pln_events_push(&mesh->events, node);
+    }
+}
+
 void pln_events_release(pln_events *events, pln_event_node *node) {
     if (node == NULL) {
         return;

@@ -66,6 +66,12 @@ pln_ts pln_mesh_next_expiry(const pln_mesh *mesh);
 void pln_mesh_connect(pln_mesh *mesh, pln_op op, const pollen_key *peer, const pln_path *paths,
                       size_t path_count, pln_ts deadline, pln_now now);
 
+/* The same, but that paths which are being tried are tried once more, beside: a peer that has just
+ * come up answers the newest of them, while those that it missed only repeat themselves after ever
+ * longer waits. */
+void pln_mesh_connect_again(pln_mesh *mesh, pln_op op, const pollen_key *peer,
+                            const pln_path *paths, size_t path_count, pln_ts deadline, pln_now now);
+
 /* OP_DONE when the peer has a session. */
 void pln_mesh_wait(pln_mesh *mesh, pln_op op, const pollen_key *peer, pln_ts deadline, pln_now now);
 
@@ -175,6 +181,7 @@ typedef enum pln_mesh_event_kind {
     PLN_MESH_STREAM_CLOSED,
     PLN_MESH_LEDGER_WRITE,
     PLN_MESH_CREDENTIALS_CHANGED,
+    PLN_MESH_WANTED, /* Somebody asked for a peer that has no session; a hint, which may be lost. */
 } pln_mesh_event_kind;
 
 typedef struct pln_mesh_event {

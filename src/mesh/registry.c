@@ -173,7 +173,8 @@ bool pln_registry_register(pln_mesh *mesh, pln_session *session, pollen_end_reas
         pln_events_release(&mesh->events, goodbye);
         return false;
     }
-    if (peer->primary != NULL) {
+    pln_session *old = peer->primary;
+    if (old != NULL) {
         say_goodbye(mesh, peer, reason);
     } else {
         insert_slot(mesh, peer);
@@ -192,7 +193,9 @@ bool pln_registry_register(pln_mesh *mesh, pln_session *session, pollen_end_reas
     };
     pln_events_push(&mesh->events, hello);
     mesh->stats.sessions_opened++;
-    (void)now; /* Kept for symmetry with the other facts that are told to the registry. */
+    if (old != NULL) {
+        pln_echo_on_replaced(mesh, old, session, now);
+    }
     wake_waiters(mesh, peer);
     return true;
 }
@@ -287,6 +290,7 @@ void pln_mesh_wait(pln_mesh *mesh, pln_op id, const pollen_key *key, pln_ts dead
     } else {
         mesh->waiter_count++;
         DL_APPEND(peer->waiters, op);
+        pln_events_wanted(mesh, key);
     }
 }
 

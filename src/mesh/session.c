@@ -146,17 +146,17 @@ void pln_session_end(pln_mesh *mesh, pln_session *session, pollen_end_reason rea
     pln_mesh_peer *peer = session->peer;
     mesh->dirty = true;
     pln_streams_on_session_end(mesh, session);
-    pln_op_result gone = {.err = POLLEN_ENOTCONN};
-    pln_ops_finish_list(mesh, &session->echoes, &gone);
-    pln_ops_finish_list(mesh, &session->renewals, &gone);
-    PLN_ASSERT(session->echoes == NULL);
-    PLN_ASSERT(session->renewals == NULL);
-
     take_off_peer(peer, session);
     bool was_primary = peer->primary == session;
     if (was_primary && !pln_tie_replace(mesh, peer, reason, now)) {
         pln_registry_unregister(mesh, peer, reason);
     }
+    /* Those that did not find another session. */
+    pln_op_result gone = {.err = POLLEN_ENOTCONN};
+    pln_ops_finish_list(mesh, &session->echoes, &gone);
+    pln_ops_finish_list(mesh, &session->renewals, &gone);
+    PLN_ASSERT(session->echoes == NULL);
+    PLN_ASSERT(session->renewals == NULL);
     pln_session_free(mesh, session);
     pln_tie_on_ended(mesh, peer, now);
     pln_registry_release(mesh, peer);

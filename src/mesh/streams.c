@@ -432,6 +432,9 @@ void pln_mesh_open_stream(pln_mesh *mesh, pln_op id, const pollen_key *key, uint
     op->port = port;
     mesh->waiter_count++;
     DL_APPEND(peer->opens, op);
+    if (peer->primary == NULL) {
+        pln_events_wanted(mesh, key);
+    }
     pln_streams_serve(mesh, peer);
 }
 

@@ -364,6 +364,8 @@ static bool consume(pln_node *node, pln_mesh_event *event) {
     case PLN_MESH_CREDENTIALS_CHANGED:
         handle_credentials(node);
         return false;
+    case PLN_MESH_WANTED:
+        return true;
     }
     return false;
 }

@@ -97,6 +97,8 @@ static void handle_event(pollen_mesh *mesh, pln_mesh_event *event) {
     case PLN_MESH_CREDENTIALS_CHANGED:
         pln_saver_on_enrolled(mesh);
         return; /* pollen_mesh_credentials() gives them to whoever asks. */
+    case PLN_MESH_WANTED:
+        return; /* The node's. */
     }
 }
 

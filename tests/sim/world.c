@@ -423,6 +423,7 @@ static void record_event(sim_world *world, size_t node, size_t peer, const pln_m
     case PLN_MESH_STREAM_CLOSED:
     case PLN_MESH_LEDGER_WRITE:
     case PLN_MESH_CREDENTIALS_CHANGED:
+    case PLN_MESH_WANTED:
         sim_record(world, "%zu event %d", node, (int)event->kind);
         return;
     }

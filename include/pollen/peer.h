@@ -13,6 +13,13 @@
  * has an id and a deadline.  Results of an attempt that is over, and events of a session older than
  * the newest one known, change nothing.
  *
+ * Beside this machine, a store that is alone probes.  It is alone while no peer has a session; then
+ * every permanent peer is to be dialled twice a second, whatever its state and its delays, so that
+ * a node that was there before its only peer, or came back before it, joins within a second of
+ * that.  At most eight peers at once, in turn.  A probe has no id and no deadline and counts for no
+ * stage; what comes of it is a CONNECT or nothing, but for a refusal, which ends the probing of
+ * that peer until it is dialled again by itself or RETRY forgets the refusal.
+ *
  * Calling order: any number of pollen_peer_store_step(); then pollen_peer_store_poll_output() until
  * false; then pollen_peer_store_next_expiry() says when the next tick has something to do.  An
  * output not yet pulled is withdrawn when a later input overtakes it.
@@ -77,6 +84,7 @@ typedef struct pollen_peer_store_config {
     uint64_t refused_delay_ns;         /* After a refusal, doubled every time; default 60 s, ... */
     uint64_t refused_delay_max_ns;     /* ... up to this; default an hour. */
     size_t peers_max;                  /* Default and maximum 131072. */
+    uint64_t probe_interval_ns;        /* Default 500 ms, 0: no probes. */
 } pollen_peer_store_config;
 
 POLLEN_API void pollen_peer_store_config_init(pollen_peer_store_config *config);
@@ -100,7 +108,8 @@ typedef enum pollen_peer_input_kind {
     POLLEN_PEER_INPUT_TICK,    /* Time has passed: fails overdue attempts, starts due ones. */
     POLLEN_PEER_INPUT_CONNECT, /* A session stands, whoever initiated it. */
     /* The attempt is over.  REVOKED, DENIED and CERT_EXPIRED are refusals: the peer was reached, so
-     * that no other stage would do better. */
+     * that no other stage would do better.  Attempt 0: a probe is, of which only a refusal says
+     * anything. */
     POLLEN_PEER_INPUT_CONNECT_FAILED,
     /* The session ended.  REVOKED and DENIED are refusals. */
     POLLEN_PEER_INPUT_DISCONNECTED,
@@ -152,19 +161,21 @@ typedef enum pollen_peer_output_kind {
     POLLEN_PEER_OUTPUT_ATTEMPT_CONNECT,       /* Dial all addresses. */
     POLLEN_PEER_OUTPUT_ATTEMPT_EAGER_CONNECT, /* Dial the one address. */
     POLLEN_PEER_OUTPUT_REQUEST_PUNCH_COORDINATION,
+    POLLEN_PEER_OUTPUT_PROBE, /* Dial all addresses, beside what is under way. */
 } pollen_peer_output_kind;
 
 /* Fields that a kind does not name are zero. */
 typedef struct pollen_peer_output {
     pollen_peer_output_kind kind;
     pollen_key peer;
-    /* All but CONNECTED: to be echoed in CONNECT_FAILED and CONNECT.  0 names none. */
+    /* All but CONNECTED and PROBE: to be echoed in CONNECT_FAILED and CONNECT.  0 names none. */
     uint64_t attempt;
-    uint64_t deadline_ns; /* All but CONNECTED: after it the attempt has failed. */
+    uint64_t deadline_ns; /* All but CONNECTED and PROBE: after it the attempt has failed. */
     uint64_t generation;  /* CONNECTED */
     bool inbound;         /* CONNECTED */
     pollen_addr addr;     /* CONNECTED, ATTEMPT_EAGER_CONNECT */
-    pollen_addr addrs[POLLEN_PEER_ADDRS_MAX]; /* ATTEMPT_CONNECT, REQUEST_PUNCH_COORDINATION */
+    /* ATTEMPT_CONNECT, REQUEST_PUNCH_COORDINATION, PROBE */
+    pollen_addr addrs[POLLEN_PEER_ADDRS_MAX];
     size_t addr_count; /* May be 0: nothing can be dialled, so the attempt fails. */
 } pollen_peer_output;
 

@@ -8,8 +8,12 @@
 #include "peer/store.h"
 #include "wire/envelope.h"
 
-/* Attempts count from 1 and would need centuries to reach the bit that marks an op as ours. */
-#define ATTEMPT_OF(op) ((op) & ~PLN_OP_NODE)
+/* Attempts count from 1 and would need centuries to reach the bits that mark an op as ours. */
+#define OP_PROBE (1ull << 62)
+#define ATTEMPT_OF(op) (((op)&OP_PROBE) != 0 ? 0 : (op) & ~PLN_OP_NODE)
+
+/* As long as an attempt may take.  Meanwhile others start beside it. */
+#define PROBE_TIMEOUT PLN_S(5)
 
 struct pln_node {
     pln_mesh *mesh;
@@ -23,6 +27,7 @@ struct pln_node {
     pln_rng rng;
     const pln_log *log;
     pln_observed_list observed;
+    uint64_t last_probe;
     pln_now now; /* Of the input that is being worked on: events are handled at its time. */
 };
 
@@ -126,21 +131,37 @@ static void fail_attempt(pln_node *node, const pollen_key *peer, uint64_t attemp
                                     .reason = reason});
 }
 
-static void dial(pln_node *node, const pollen_peer_output *output, const pollen_addr *addrs,
-                 size_t addr_count) {
-    pln_path paths[POLLEN_PEER_ADDRS_MAX];
+static size_t paths_to(const pollen_addr *addrs, size_t addr_count,
+                       pln_path paths[POLLEN_PEER_ADDRS_MAX]) {
     size_t count = 0;
     for (size_t i = 0; i < addr_count; i++) {
         if (pln_addr_is_sendable(&addrs[i])) {
             paths[count++] = (pln_path){.via = PLN_VIA_MAIN, .remote = addrs[i]};
         }
     }
+    return count;
+}
+
+static void dial(pln_node *node, const pollen_peer_output *output, const pollen_addr *addrs,
+                 size_t addr_count) {
+    pln_path paths[POLLEN_PEER_ADDRS_MAX];
+    const size_t count = paths_to(addrs, addr_count, paths);
     if (count == 0) {
         fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
         return;
     }
     pln_mesh_connect(node->mesh, PLN_OP_NODE | output->attempt, &output->peer, paths, count,
                      output->deadline_ns, node->now);
+}
+
+static void probe(pln_node *node, const pollen_peer_output *output) {
+    pln_path paths[POLLEN_PEER_ADDRS_MAX];
+    const size_t count = paths_to(output->addrs, output->addr_count, paths);
+    if (count > 0) {
+        pln_mesh_connect_again(node->mesh, PLN_OP_NODE | OP_PROBE | ++node->last_probe,
+                               &output->peer, paths, count,
+                               pln_ts_add(node->now.mono, PROBE_TIMEOUT), node->now);
+    }
 }
 
 static void carry_out(pln_node *node, const pollen_peer_output *output) {
@@ -156,6 +177,9 @@ static void carry_out(pln_node *node, const pollen_peer_output *output) {
     case POLLEN_PEER_OUTPUT_REQUEST_PUNCH_COORDINATION:
         /* Nobody offers to coordinate, so the attempt is over at once. */
         fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
+        return;
+    case POLLEN_PEER_OUTPUT_PROBE:
+        probe(node, output);
         return;
     }
 }
@@ -329,6 +353,16 @@ static void handle_credentials(pln_node *node) {
     }
 }
 
+/* Somebody waits for a peer: it is dialled now, however long it would have been left alone.  While
+ * an attempt runs there is nothing to hurry, and who refuses us is not asked more often for it. */
+static void handle_wanted(pln_node *node, const pollen_key *key) {
+    pollen_peer peer;
+    if (pollen_peer_store_find(node->store, key, &peer) == POLLEN_OK && peer.refusals == 0 &&
+        (peer.state == POLLEN_PEER_DISCOVERED || peer.state == POLLEN_PEER_UNREACHABLE)) {
+        step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_RETRY, .peer = *key});
+    }
+}
+
 /* True when the event goes no further up. */
 static bool consume(pln_node *node, pln_mesh_event *event) {
     switch (event->kind) {
@@ -365,6 +399,7 @@ static bool consume(pln_node *node, pln_mesh_event *event) {
         handle_credentials(node);
         return false;
     case PLN_MESH_WANTED:
+        handle_wanted(node, &event->peer);
         return true;
     }
     return false;

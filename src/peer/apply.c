@@ -5,7 +5,7 @@
 #include "peer/backoff.h"
 #include "peer/store.h"
 
-static pln_ts after_delay(const pollen_peer_store *store, pln_dur delay) {
+pln_ts pln_peer_after_delay(const pollen_peer_store *store, pln_dur delay) {
     /* Only ever longer: the delays that are documented are the least there are. */
     pln_dur spread = delay / 100 * store->config.jitter_percent;
     pln_dur extra = spread == 0 ? 0 : pln_rng_below(&store->rng, spread + 1);
@@ -34,7 +34,7 @@ static void first_stage(pln_peer *peer) {
     peer->stage = pln_peer_stage_first(peer->last_addr.port != 0);
 }
 
-static void learn(pln_peer *peer, const pollen_peer_input *input) {
+static void learn(pollen_peer_store *store, pln_peer *peer, const pollen_peer_input *input) {
     pln_addr_list *list = input->permanent ? &peer->configured : &peer->learnt;
     size_t count = pln_peer_input_addrs(input);
     PLN_ASSERT(count <= list->cap);
@@ -48,7 +48,10 @@ static void learn(pln_peer *peer, const pollen_peer_input *input) {
     if (input->addr.port != 0) {
         peer->last_addr = input->addr;
     }
-    peer->permanent = peer->permanent || input->permanent;
+    if (input->permanent && !peer->permanent) {
+        peer->permanent = true;
+        pln_peer_probe_on_permanent(store, peer);
+    }
 }
 
 static void wake(const pollen_peer_store *store, pln_peer *peer) {
@@ -91,6 +94,7 @@ static void connected(pollen_peer_store *store, pln_peer *peer, const pollen_pee
     note_generation(peer, input->generation, false);
     peer->inbound = input->inbound;
     peer->asked_for = false;
+    peer->probed = false;
     peer->connected_at = store->now;
     peer->stage = (pln_peer_stage){.stage = POLLEN_STAGE_DIRECT};
     peer->unreachable_cycles = 0;
@@ -102,7 +106,7 @@ static void escalate(pollen_peer_store *store, pln_peer *peer) {
     PLN_ASSERT(peer->state == POLLEN_PEER_DISCOVERED);
     bool more = pln_peer_stage_escalate(&peer->stage);
     PLN_ASSERT(more);
-    peer->due = after_delay(store, pln_backoff_attempt(peer->stage.attempts));
+    peer->due = pln_peer_after_delay(store, pln_backoff_attempt(peer->stage.attempts));
 }
 
 static void escalate_now(pollen_peer_store *store, pln_peer *peer) {
@@ -121,14 +125,15 @@ static void give_up(pollen_peer_store *store, pln_peer *peer) {
     count_up(&peer->unreachable_cycles);
     peer->asked_for = false;
     peer->stage.attempts = 0;
-    peer->due =
-        after_delay(store, pln_backoff_grow(PLN_UNREACHABLE_DELAY, peer->unreachable_cycles, max));
+    peer->due = pln_peer_after_delay(
+        store, pln_backoff_grow(PLN_UNREACHABLE_DELAY, peer->unreachable_cycles, max));
 }
 
 static pln_ts after_refusal(pollen_peer_store *store, pln_peer *peer) {
     count_up(&peer->refusals);
-    return after_delay(store, pln_backoff_grow(store->config.refused_delay_ns, peer->refusals,
-                                               store->config.refused_delay_max_ns));
+    return pln_peer_after_delay(store,
+                                pln_backoff_grow(store->config.refused_delay_ns, peer->refusals,
+                                                 store->config.refused_delay_max_ns));
 }
 
 static void refused(pollen_peer_store *store, pln_peer *peer) {
@@ -146,17 +151,17 @@ static void lost(pollen_peer_store *store, pln_peer *peer, const pollen_peer_inp
     first_stage(peer);
     peer->due = pln_reason_is_refusal(input->reason)
                     ? after_refusal(store, peer)
-                    : after_delay(store, pln_backoff_reconnect(input->reason));
+                    : pln_peer_after_delay(store, pln_backoff_reconnect(input->reason));
 }
 
 static void run(pollen_peer_store *store, pln_peer *peer, pln_peer_action action,
                 const pollen_peer_input *input) {
     switch (action) {
     case PLN_PEER_ACT_LEARN:
-        learn(peer, input);
+        learn(store, peer, input);
         break;
     case PLN_PEER_ACT_LEARN_WAKE:
-        learn(peer, input);
+        learn(store, peer, input);
         wake(store, peer);
         break;
     case PLN_PEER_ACT_WAKE:
@@ -229,6 +234,17 @@ static void leave(pollen_peer_store *store, pln_peer *peer, pollen_peer_state ol
     }
 }
 
+static void count_sessions(pollen_peer_store *store, const pln_peer *peer, pollen_peer_state old,
+                           const pollen_peer_input *input) {
+    PLN_ASSERT(peer->state != old);
+    if (peer->state == POLLEN_PEER_CONNECTED) {
+        pln_peer_probe_on_connected(store);
+    } else if (old == POLLEN_PEER_CONNECTED) {
+        pln_peer_probe_on_lost(
+            store, input->kind == POLLEN_PEER_INPUT_DISCONNECTED ? input->reason : POLLEN_END_NONE);
+    }
+}
+
 /* Somebody waits for it, or it was there until now. */
 static bool is_favoured(const pln_peer *peer) {
     return peer->permanent || peer->asked_for ||
@@ -272,6 +288,7 @@ void pln_peer_apply(pollen_peer_store *store, pln_peer *peer, pln_peer_event eve
     pollen_peer_state old = peer->state;
     pln_peer_action action = pln_peer_fsm_step(&peer->state, event);
     if (peer->state != old) {
+        count_sessions(store, peer, old, input);
         leave(store, peer, old);
         char text[PLN_KEY_SHORT_BYTES];
         pln_logf(store->log, PLN_LOG_DEBUG, "peer", "%s: %s: %s, %s -> %s",

@@ -60,12 +60,16 @@ static bool is_other_session(const pln_peer *peer, const pollen_peer_input *inpu
     return peer != NULL && input->generation != 0 && input->generation != peer->generation;
 }
 
+/* A session that ends with its certificate is worth another try soon; a handshake that fails for it
+ * will fail until somebody renews. */
+static bool is_refusal_of_dial(pollen_end_reason reason) {
+    return pln_reason_is_refusal(reason) || reason == POLLEN_END_CERT_EXPIRED;
+}
+
 pln_peer_event pln_peer_classify_failure(const pln_peer *peer, pollen_end_reason reason) {
     PLN_ASSERT(peer->state == POLLEN_PEER_CONNECTING);
 
-    /* A session that ends with its certificate is worth another try soon; a handshake that fails
-     * for it will fail until somebody renews. */
-    if (pln_reason_is_refusal(reason) || reason == POLLEN_END_CERT_EXPIRED) {
+    if (is_refusal_of_dial(reason)) {
         return PLN_PEER_EV_REFUSED;
     }
     if (peer->hurried) {
@@ -79,6 +83,20 @@ static bool is_current_attempt(const pln_peer *peer, const pollen_peer_input *in
     return peer != NULL && peer->state == POLLEN_PEER_CONNECTING && input->attempt == peer->attempt;
 }
 
+/* The first one says it all: the others were under way. */
+static bool is_refused_probe(const pln_peer *peer, const pollen_peer_input *input) {
+    return peer != NULL && input->attempt == 0 && peer->probed && peer->refusals == 0 &&
+           peer->state != POLLEN_PEER_CONNECTED && is_refusal_of_dial(input->reason);
+}
+
+static pln_peer_event classify_failed(const pln_peer *peer, const pollen_peer_input *input) {
+    if (is_refused_probe(peer, input)) {
+        return PLN_PEER_EV_REFUSED;
+    }
+    return is_current_attempt(peer, input) ? pln_peer_classify_failure(peer, input->reason)
+                                           : PLN_PEER_EV_LATE;
+}
+
 pln_peer_event pln_peer_classify(const pln_peer *peer, const pollen_peer_input *input) {
     PLN_ASSERT(input->kind != POLLEN_PEER_INPUT_TICK); /* It is about no peer. */
     switch (input->kind) {
@@ -89,8 +107,7 @@ pln_peer_event pln_peer_classify(const pln_peer *peer, const pollen_peer_input *
     case POLLEN_PEER_INPUT_CONNECT:
         return is_late_connect(peer, input) ? PLN_PEER_EV_LATE : PLN_PEER_EV_CONNECT;
     case POLLEN_PEER_INPUT_CONNECT_FAILED:
-        return is_current_attempt(peer, input) ? pln_peer_classify_failure(peer, input->reason)
-                                               : PLN_PEER_EV_LATE;
+        return classify_failed(peer, input);
     case POLLEN_PEER_INPUT_DISCONNECTED:
         return is_late_end(peer, input) ? PLN_PEER_EV_LATE : PLN_PEER_EV_LOST;
     case POLLEN_PEER_INPUT_RETRY:

@@ -49,6 +49,7 @@ const char *pollen_peer_output_name(pollen_peer_output_kind kind) {
         [POLLEN_PEER_OUTPUT_ATTEMPT_CONNECT] = "attempt_connect",
         [POLLEN_PEER_OUTPUT_ATTEMPT_EAGER_CONNECT] = "attempt_eager_connect",
         [POLLEN_PEER_OUTPUT_REQUEST_PUNCH_COORDINATION] = "request_punch_coordination",
+        [POLLEN_PEER_OUTPUT_PROBE] = "probe",
     };
     return NAME_OF(names, kind);
 }

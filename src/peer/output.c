@@ -71,10 +71,20 @@ static void fill_attempt(const pln_peer *peer, pollen_peer_output *output) {
     output->addr_count = all_addrs(peer, output->addrs);
 }
 
+static bool poll_probe(pollen_peer_store *store, pollen_peer_output *ret_output) {
+    const pln_peer *peer = pln_peer_probe_take(store);
+    if (peer == NULL) {
+        return false;
+    }
+    *ret_output = (pollen_peer_output){.kind = POLLEN_PEER_OUTPUT_PROBE, .peer = peer->key};
+    ret_output->addr_count = all_addrs(peer, ret_output->addrs);
+    return true;
+}
+
 bool pollen_peer_store_poll_output(pollen_peer_store *store, pollen_peer_output *ret_output) {
     pln_peer *peer = store->output_head;
     if (peer == NULL) {
-        return false;
+        return poll_probe(store, ret_output);
     }
     pln_peer_output_withdraw(store, peer);
     *ret_output = (pollen_peer_output){.peer = peer->key};

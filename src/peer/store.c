@@ -47,6 +47,7 @@ void pollen_peer_store_config_init(pollen_peer_store_config *config) {
         .refused_delay_ns = PLN_S(60),
         .refused_delay_max_ns = PLN_S(3600),
         .peers_max = PLN_PEERS_MAX,
+        .probe_interval_ns = PLN_MS(500),
     };
 }
 
@@ -76,6 +77,7 @@ pollen_err pollen_peer_store_create(const pollen_peer_store_config *config,
         return POLLEN_ENOMEM;
     }
     store->config = *config;
+    store->probe_at = PLN_TS_NEVER;
     store->rng = (pln_rng){.fill = config->random, .ctx = config->random_context};
     pln_budget_init(&store->budget, config->dials_max, config->dials_per_second,
                     config->dials_burst);
@@ -286,6 +288,7 @@ pollen_err pollen_peer_store_step(pollen_peer_store *store, uint64_t now_ns,
         /* In this order, so that what an overdue attempt held is free for the next one. */
         fail_overdue(store);
         dial_due(store, input);
+        pln_peer_probe_tick(store);
         return POLLEN_OK;
     }
     pln_peer *peer = pln_peer_find(store, &input->peer);
@@ -299,6 +302,7 @@ pollen_err pollen_peer_store_step(pollen_peer_store *store, uint64_t now_ns,
 uint64_t pollen_peer_store_next_expiry(const pollen_peer_store *store) {
     const pln_peer *running = queue_first(store, PLN_PEER_QUEUE_DEADLINE);
     pln_ts next = running == NULL ? PLN_TS_NEVER : running->queued_at;
+    next = pln_ts_min(next, store->probe_at);
     next = pln_ts_min(next, dial_at(store, PLN_PEER_QUEUE_FAVOURED));
     return pln_ts_min(next, dial_at(store, PLN_PEER_QUEUE_OTHERS));
 }

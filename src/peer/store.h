@@ -48,6 +48,7 @@ typedef struct pln_peer {
     bool hurried;   /* CONNECTING: a retry was asked for meanwhile. */
     bool asked_for; /* By a retry, and since then neither connected nor given up. */
     bool refused;   /* UNREACHABLE: because of a refusal, which no new address will change. */
+    bool probed;    /* Since its last session. */
     unsigned unreachable_cycles;
     unsigned refusals;
 
@@ -72,6 +73,8 @@ typedef struct pln_peer {
     pln_peer_queue queue;
     pln_ts queued_at;
 
+    struct pln_peer *permanent_next; /* In the order in which they became so. */
+
     bool has_output; /* CONNECTING: the attempt.  CONNECTED: the session. */
     struct pln_peer *output_prev;
     struct pln_peer *output_next;
@@ -88,6 +91,14 @@ struct pollen_peer_store {
     pln_tree queues[PLN_PEER_QUEUE_COUNT];
     pln_peer *output_head;
     pln_peer *output_tail;
+
+    pln_peer *permanents;
+    pln_peer *permanents_last;
+    size_t permanent_count;
+    size_t connected_count;
+    pln_ts probe_at;      /* PLN_TS_NEVER: not alone. */
+    pln_peer *probe_next; /* NULL: the first. */
+    size_t probes_left;   /* Of this round, to be pulled. */
 };
 
 /* Changes of state go to the log at level debug.  Owner: log is borrowed while the store lives. */
@@ -120,6 +131,15 @@ pollen_addr pln_peer_resolve(const pln_peer *peer, const pollen_peer_input *inpu
 
 /* How many addresses of a DISCOVER are taken. */
 size_t pln_peer_input_addrs(const pollen_peer_input *input);
+
+/* The end of a delay that begins now, with its jitter. */
+pln_ts pln_peer_after_delay(const pollen_peer_store *store, pln_dur delay);
+
+void pln_peer_probe_on_permanent(pollen_peer_store *store, pln_peer *peer);
+void pln_peer_probe_on_connected(pollen_peer_store *store);
+void pln_peer_probe_on_lost(pollen_peer_store *store, pollen_end_reason reason);
+void pln_peer_probe_tick(pollen_peer_store *store);
+pln_peer *pln_peer_probe_take(pollen_peer_store *store); /* NULL: no more in this round. */
 
 void pln_peer_output_push(pollen_peer_store *store, pln_peer *peer);
 void pln_peer_output_withdraw(pollen_peer_store *store, pln_peer *peer); /* If there is one. */

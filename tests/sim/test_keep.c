@@ -44,14 +44,34 @@ static void test_a_kept_peer_is_connected_at_once(void **state) {
 
 static void test_a_kept_peer_that_comes_late_is_found(void **state) {
     (void)state;
-    sim_world *world = pair(2);
+    for (uint64_t i = 0; i < 20; i++) {
+        sim_world *world = pair(20 + i);
+        sim_kill(world, 0);
+        sim_keep(world, 1, 0);
+        sim_run(world, PLN_S(30) + i * PLN_MS(53));
+        assert_false(sim_pair_settled(world, 0, 1));
+        sim_restart(world, 0);
+        /* Probes are half a second apart, or a fifth more by jitter. */
+        assert_true(sim_run_until(world, settled, NULL, PLN_MS(700)));
+        sim_run(world, PLN_S(10));
+        assert_int_equal(sim_saw(world, 1, 0)->connected, 1);
+        assert_int_equal(sim_saw(world, 0, 1)->connected, 1);
+        sim_world_destroy(world);
+    }
+}
+
+/* The bound above is not for near peers alone: the handshake comes on top. */
+static void test_a_kept_peer_far_away_that_comes_late_is_found(void **state) {
+    (void)state;
+    const sim_link far_away = {.delay = PLN_MS(350), .mtu = 1472};
+    sim_world *world = sim_world_create(40, &far_away);
+    (void)sim_add_node(world);
+    (void)sim_add_node(world);
     sim_kill(world, 0);
     sim_keep(world, 1, 0);
-    sim_run(world, PLN_S(120));
-    assert_false(sim_pair_settled(world, 0, 1));
+    sim_run(world, PLN_S(30));
     sim_restart(world, 0);
-    /* A permanent peer is tried at least every minute, plus a fifth of jitter and one attempt. */
-    assert_true(sim_run_until(world, settled, NULL, PLN_S(80)));
+    assert_true(sim_run_until(world, settled, NULL, PLN_S(3)));
     sim_world_destroy(world);
 }
 
@@ -63,8 +83,8 @@ static void test_a_kept_peer_is_dialled_again_after_it_was_killed(void **state) 
     sim_kill(world, 0);
     sim_run(world, PLN_S(2));
     sim_restart(world, 0);
-    /* The reset of the restarted peer answers the next PING, and a reset peer is
-     * dialled after 5 s. */
+    /* The reset of the restarted peer answers the next PING, and whoever is alone then dials at
+     * once. */
     sim_run(world, PLN_S(40));
     assert_true(sim_pair_settled(world, 0, 1));
     assert_int_equal(sim_saw(world, 1, 0)->connected, 2);
@@ -109,6 +129,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_kept_peer_is_connected_at_once),
         cmocka_unit_test(test_a_kept_peer_that_comes_late_is_found),
+        cmocka_unit_test(test_a_kept_peer_far_away_that_comes_late_is_found),
         cmocka_unit_test(test_a_kept_peer_is_dialled_again_after_it_was_killed),
         cmocka_unit_test(test_both_learn_the_address_they_are_seen_at),
         cmocka_unit_test(test_our_own_key_is_not_kept),

@@ -15,6 +15,8 @@ void rig_init(peer_rig *rig) {
     rig->config.jitter_percent = 0;
     rig->config.dials_max = 0;
     rig->config.dials_per_second = 0;
+    /* Probes stand beside the machine that these tests are about; who tests them turns them on. */
+    rig->config.probe_interval_ns = 0;
 }
 
 void rig_open(peer_rig *rig) {

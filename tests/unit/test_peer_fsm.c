@@ -47,15 +47,16 @@ static void test_what_is_late_is_ignored_in_every_state(void **state) {
     }
 }
 
-static void test_only_the_end_of_an_attempt_is_impossible_outside_of_connecting(void **state) {
+static void test_only_the_end_of_an_attempt_is_impossible_when_there_is_none(void **state) {
     (void)state;
     for (unsigned s = 0; s < PLN_PEER_STATE_COUNT; s++) {
         for (unsigned e = 0; e < PLN_PEER_EV_COUNT; e++) {
             bool is_end = e == PLN_PEER_EV_FAILED || e == PLN_PEER_EV_FAILED_HURRIED ||
                           e == PLN_PEER_EV_EXHAUSTED || e == PLN_PEER_EV_REFUSED;
             bool is_timed = s == POLLEN_PEER_DISCOVERED || s == POLLEN_PEER_UNREACHABLE;
-            bool is_bug =
-                (is_end && s != POLLEN_PEER_CONNECTING) || (e == PLN_PEER_EV_DUE && !is_timed);
+            bool is_probe = e == PLN_PEER_EV_REFUSED && is_timed;
+            bool is_bug = (is_end && s != POLLEN_PEER_CONNECTING && !is_probe) ||
+                          (e == PLN_PEER_EV_DUE && !is_timed);
             pln_peer_row row = pln_peer_table_at((pollen_peer_state)s, (pln_peer_event)e);
             assert_int_equal(row.action == PLN_PEER_ACT_BUG, is_bug);
         }
@@ -323,7 +324,7 @@ int main(void) {
         cmocka_unit_test(test_every_cell_is_written_and_leads_to_a_state),
         cmocka_unit_test(test_a_cell_that_does_nothing_keeps_the_state),
         cmocka_unit_test(test_what_is_late_is_ignored_in_every_state),
-        cmocka_unit_test(test_only_the_end_of_an_attempt_is_impossible_outside_of_connecting),
+        cmocka_unit_test(test_only_the_end_of_an_attempt_is_impossible_when_there_is_none),
         cmocka_unit_test(test_a_step_writes_the_state_of_its_cell),
         cmocka_unit_test(test_stages_escalate_after_one_two_and_two_failures),
         cmocka_unit_test(test_the_first_stage_is_direct_without_a_last_address),

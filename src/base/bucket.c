@@ -18,3 +18,12 @@ bool pln_bucket_take(pln_bucket *bucket, uint32_t per_s, uint32_t burst, pln_ts 
     bucket->level_ns -= cost;
     return true;
 }
+
+pln_ts pln_bucket_ready(const pln_bucket *bucket, uint32_t per_s) {
+    PLN_ASSERT(per_s > 0);
+    pln_dur cost = PLN_NS_PER_S / per_s;
+    if (bucket->at == 0 || bucket->level_ns >= cost) {
+        return bucket->at;
+    }
+    return pln_ts_add(bucket->at, cost - bucket->level_ns);
+}

@@ -15,4 +15,7 @@ typedef struct pln_bucket {
 /* Takes one of `per_s` a second, up to `burst` saved; false when there is none left. */
 bool pln_bucket_take(pln_bucket *bucket, uint32_t per_s, uint32_t burst, pln_ts now);
 
+/* When it has one at the earliest; 0 for a bucket never used. */
+pln_ts pln_bucket_ready(const pln_bucket *bucket, uint32_t per_s);
+
 #endif

@@ -161,6 +161,12 @@ enum { PLN_BIRTHDAY_SOCKETS_PER_S = 2000 };
  * twice its own number. */
 enum { PLN_BIRTHDAY_ONE_SHOT_PORTS = 512, PLN_BIRTHDAY_ONE_SHOT_PER_S = 8000 };
 
+/* When the spray is over, its holes wait for whom they fit: so many sockets are given up for new
+ * ones, each of which fits with 2 %, and then the chance that none ever did is one in 10,000.  The
+ * reference leaves 255 holes. */
+enum { PLN_BIRTHDAY_RENEWALS = 384, PLN_BIRTHDAY_ONE_SHOT_RENEWALS = 768 };
+enum { PLN_BIRTHDAY_RENEWALS_PER_S = 250 };
+
 /* Between two birthdays with one peer, doubled with each that failed, and with any peer at one
  * address, whoever names it. */
 #define PLN_BIRTHDAY_INTERVAL PLN_S(20)

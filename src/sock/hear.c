@@ -10,11 +10,6 @@
 #include "base/assert.h"
 #include "sock/internal.h"
 
-static const pln_bucket_rate answer_rate = {PLN_PROBE_ANSWERS_BURST, PLN_PROBE_ANSWERS_PER_S};
-static const pln_bucket_rate stranger_rate = {PLN_PROBE_STRANGER_BURST, PLN_PROBE_STRANGER_PER_S};
-static const pln_bucket_rate strangers_rate = {PLN_PROBE_STRANGERS_BURST,
-                                               PLN_PROBE_STRANGERS_PER_S};
-
 /* ---- Answers --------------------------------------------------------------------------------- */
 
 static bool answer(pln_sock *sock, const pln_datagram *datagram, const pln_probe *probe) {
@@ -79,12 +74,15 @@ static sock_stranger *find_stranger(pln_sock *sock, const pollen_addr *addr, pln
 static void hear_stranger(pln_sock *sock, const pln_datagram *datagram, const pln_probe *probe,
                           pln_ts now) {
     sock_stranger *stranger = find_stranger(sock, &datagram->path.remote, now);
-    if (pln_bucket_ready(&sock->strangers_all, strangers_rate) > now ||
-        !pln_bucket_take(&stranger->bucket, stranger_rate, now) || !answer(sock, datagram, probe)) {
+    /* The source's own allowance comes first, so that one alone cannot use up that of all. */
+    if (!pln_bucket_take(&stranger->bucket, PLN_PROBE_STRANGER_PER_S, PLN_PROBE_STRANGER_BURST,
+                         now) ||
+        !pln_bucket_take(&sock->strangers_all, PLN_PROBE_STRANGERS_PER_S, PLN_PROBE_STRANGERS_BURST,
+                         now) ||
+        !answer(sock, datagram, probe)) {
         sock->counters.strangers_ignored++;
         return;
     }
-    (void)pln_bucket_take(&sock->strangers_all, strangers_rate, now); /* It was looked at above. */
     sock->counters.strangers_answered++;
 }
 
@@ -145,7 +143,8 @@ static void hear_request(pln_sock *sock, const sock_via *via, const pln_datagram
     }
     if (answers_for == NULL) {
         hear_stranger(sock, datagram, probe, now);
-    } else if (pln_bucket_take(&answers_for->answers, answer_rate, now) &&
+    } else if (pln_bucket_take(&answers_for->answers, PLN_PROBE_ANSWERS_PER_S,
+                               PLN_PROBE_ANSWERS_BURST, now) &&
                answer(sock, datagram, probe)) {
         answers_for->stats.answers_sent++;
     }

@@ -5,7 +5,7 @@
 #ifndef PLN_SOCK_INTERNAL_H
 #define PLN_SOCK_INTERNAL_H
 
-#include "sock/bucket.h"
+#include "base/bucket.h"
 #include "sock/ladder.h"
 #include "sock/ports.h"
 #include "sock/probe.h"
@@ -21,6 +21,7 @@ typedef enum sock_rhythm {
     SOCK_RHYTHM_SCATTERED,
     SOCK_RHYTHM_MANY,          /* From one of many sockets, to a peer that sprays meanwhile. */
     SOCK_RHYTHM_MANY_ONE_SHOT, /* The same, when the peer sprays at the start or never. */
+    SOCK_RHYTHM_RENEWED,       /* From one that came later, to a peer that has sprayed. */
     SOCK_RHYTHM_HEARD,         /* The peer came along it. */
 } sock_rhythm;
 
@@ -42,6 +43,9 @@ typedef struct sock_punch sock_punch;
 /* Nothing when the punch has the way already, or as many as it may have, or there is no memory. */
 sock_way *pln_sock_way_add(sock_punch *punch, const sock_way *proto, pln_ts now);
 sock_way *pln_sock_way_find(sock_punch *punch, uint32_t via, const pollen_addr *remote);
+
+/* Forgets the ways of a socket that is given up. */
+void pln_sock_way_drop(sock_punch *punch, uint32_t via);
 
 /* The peer was heard along it: our own request follows at once, and needs no opener. */
 void pln_sock_way_heard(sock_way *way, pln_ts now);
@@ -96,6 +100,10 @@ struct sock_punch {
     pln_ts sockets_at;
     pollen_addr sockets_remote;
     pln_punch_method sockets_method;
+
+    size_t renewals_left; /* Sockets still to be given up for new ones. */
+    pln_ts renew_at;
+    bool renewing;
 
     size_t spray_left, spray_sent;
     pln_ts spray_at;
@@ -162,6 +170,9 @@ sock_via *pln_sock_via_find(const pln_sock *sock, uint32_t via);
 
 /* A socket for the punch; false when there are too many, or no memory. */
 bool pln_sock_via_want(pln_sock *sock, sock_punch *punch);
+
+/* Gives up the oldest open socket of the punch that no hole was found over; false: there is none. */
+bool pln_sock_via_give_up(pln_sock *sock, sock_punch *punch);
 void pln_sock_via_remove(pln_sock *sock, sock_via *via);
 
 /* Its punch is over. */

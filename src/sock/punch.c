@@ -10,7 +10,9 @@
 #define HELD_AFTER PLN_S(1)
 #define HELD_RETRY PLN_MS(50)
 
-static const pln_bucket_rate peer_rate = {PLN_PROBES_PEER_BURST, PLN_PROBES_PEER_PER_S};
+/* Behind the first full requests of the many sockets (way.c), and a round trip. */
+#define RENEW_AFTER PLN_MS(1550)
+#define RENEW_AFTER_ONE_SHOT PLN_MS(300)
 
 sock_punch *pln_sock_punch_find(const pln_sock *sock, const pollen_key *peer) {
     for (size_t i = 0; i < sock->punch_count; i++) {
@@ -118,13 +120,22 @@ static void try_predicted(sock_punch *punch, pln_ts now) {
     }
 }
 
+/* Sockets are given up from then on: every probe that fits an old one had the time to arrive. */
+static void plan_renewals(sock_punch *punch, pln_ts now) {
+    bool one_shot = punch->plan.one_shot;
+    punch->renewals_left = one_shot ? PLN_BIRTHDAY_ONE_SHOT_RENEWALS : PLN_BIRTHDAY_RENEWALS;
+    punch->renew_at = pln_ts_add(now, one_shot ? RENEW_AFTER_ONE_SHOT : RENEW_AFTER);
+}
+
 static void want_sockets(sock_punch *punch, pln_punch_method method, pln_ts now) {
     bool scatter = method == PLN_PUNCH_SCATTER;
     punch->sockets_left = scatter ? PLN_SCATTER_SOCKETS : PLN_BIRTHDAY_SOCKETS;
     punch->sockets_at = now;
     punch->sockets_method = method;
     punch->sockets_remote = punch->aim;
-    if (scatter) {
+    if (!scatter) {
+        plan_renewals(punch, now);
+    } else {
         punch->sockets_remote.port = port_ahead(&punch->plan.theirs, PLN_SCATTER_AHEAD);
     }
 }
@@ -221,6 +232,18 @@ static void ask_for_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
     }
 }
 
+static void renew_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
+    while (punch->renewals_left > 0 && pln_ts_reached(punch->renew_at, now)) {
+        punch->renewing = true;
+        if (!pln_sock_via_give_up(sock, punch) || !pln_sock_via_want(sock, punch)) {
+            punch->renewals_left = 0;
+            return;
+        }
+        punch->renewals_left--;
+        punch->renew_at = pln_ts_add(punch->renew_at, PLN_NS_PER_S / PLN_BIRTHDAY_RENEWALS_PER_S);
+    }
+}
+
 static bool is_settling(const sock_punch *punch, pln_ts now) {
     return punch->settle_until > now;
 }
@@ -244,6 +267,7 @@ void pln_sock_punch_advance(pln_sock *sock, sock_punch *punch, pln_ts now) {
         punch->retry_at = 0;
     }
     ask_for_sockets(sock, punch, now);
+    renew_sockets(sock, punch, now);
 }
 
 /* ---- Requests -------------------------------------------------------------------------------- */
@@ -313,7 +337,7 @@ bool pln_sock_punch_transmit(pln_sock *sock, sock_punch *punch, uint8_t *buf, pl
             return false;
         }
         sock_memory *memory = &sock->memories[punch->memory];
-        if (pln_bucket_ready(&memory->probes, peer_rate) > now) {
+        if (pln_bucket_ready(&memory->probes, PLN_PROBES_PEER_PER_S) > now) {
             return false;
         }
         if (spray_due(punch) < way_due) {
@@ -321,7 +345,8 @@ bool pln_sock_punch_transmit(pln_sock *sock, sock_punch *punch, uint8_t *buf, pl
         } else if (!transmit_way(sock, punch, way, buf, ret, now)) {
             continue;
         }
-        (void)pln_bucket_take(&memory->probes, peer_rate, now); /* It was looked at above. */
+        (void)pln_bucket_take(&memory->probes, PLN_PROBES_PEER_PER_S, PLN_PROBES_PEER_BURST,
+                              now); /* It was looked at above. */
         punch->stats.probes_sent++;
         return true;
     }
@@ -334,7 +359,7 @@ static pln_ts next_send(const pln_sock *sock, const sock_punch *punch) {
     }
     const sock_way *way = pln_sock_way_first(punch);
     pln_ts next = pln_ts_min(way != NULL ? way->next_at : PLN_TS_NEVER, spray_due(punch));
-    pln_ts ready = pln_bucket_ready(&sock->memories[punch->memory].probes, peer_rate);
+    pln_ts ready = pln_bucket_ready(&sock->memories[punch->memory].probes, PLN_PROBES_PEER_PER_S);
     ready = ready > pln_sock_probes_ready(sock) ? ready : pln_sock_probes_ready(sock);
     return next > ready ? next : ready;
 }
@@ -346,6 +371,9 @@ pln_ts pln_sock_punch_next(const pln_sock *sock, const sock_punch *punch) {
     pln_ts next = pln_ts_min(step_at(punch), next_send(sock, punch));
     if (punch->sockets_left > 0) {
         next = pln_ts_min(next, punch->sockets_at);
+    }
+    if (punch->renewals_left > 0) {
+        next = pln_ts_min(next, punch->renew_at);
     }
     next = next > punch->settle_until ? next : punch->settle_until;
     return pln_ts_min(next, end_of(punch));

@@ -7,8 +7,6 @@
 #include "base/mem.h"
 #include "sock/internal.h"
 
-static const pln_bucket_rate probe_rate = {PLN_PROBES_BURST, PLN_PROBES_PER_S};
-
 pollen_err pln_sock_create(const pln_sock_config *config, pln_sock **ret) {
     pln_sock *sock = pln_calloc(1, sizeof(*sock));
     if (sock == NULL) {
@@ -204,7 +202,7 @@ void pln_sock_handle_timeout(pln_sock *sock, pln_ts now) {
 }
 
 pln_ts pln_sock_probes_ready(const pln_sock *sock) {
-    return pln_bucket_ready(&sock->probes, probe_rate);
+    return pln_bucket_ready(&sock->probes, PLN_PROBES_PER_S);
 }
 
 bool pln_sock_poll_transmit(pln_sock *sock, uint8_t *buf, pln_transmit *ret, pln_ts now) {
@@ -217,7 +215,8 @@ bool pln_sock_poll_transmit(pln_sock *sock, uint8_t *buf, pln_transmit *ret, pln
     for (size_t i = 0; i < sock->punch_count; i++) {
         size_t index = (sock->turn + i) % sock->punch_count;
         if (pln_sock_punch_transmit(sock, sock->punches[index], buf, ret, now)) {
-            (void)pln_bucket_take(&sock->probes, probe_rate, now); /* It was looked at above. */
+            /* It was looked at above. */
+            (void)pln_bucket_take(&sock->probes, PLN_PROBES_PER_S, PLN_PROBES_BURST, now);
             sock->turn = index + 1;
             return true;
         }

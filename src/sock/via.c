@@ -87,6 +87,20 @@ static bool close_via(pln_sock *sock, sock_via *via) {
     return false;
 }
 
+bool pln_sock_via_give_up(pln_sock *sock, sock_punch *punch) {
+    for (size_t i = 0; i < sock->via_count; i++) {
+        sock_via *via = &sock->vias[i];
+        if (via->punch == punch && via->state == SOCK_VIA_OPEN && !via->has_hole) {
+            PLN_ASSERT(punch->sockets_live > 0);
+            punch->sockets_live--;
+            pln_sock_way_drop(punch, via->via);
+            (void)close_via(sock, via); /* An open one stays until the owner is told. */
+            return true;
+        }
+    }
+    return false;
+}
+
 void pln_sock_vias_leave(pln_sock *sock, const sock_punch *punch, pln_ts now) {
     for (size_t i = sock->via_count; i > 0; i--) {
         sock_via *via = &sock->vias[i - 1];
@@ -119,6 +133,16 @@ pln_ts pln_sock_vias_next(const pln_sock *sock) {
     return next;
 }
 
+static sock_rhythm rhythm_of(const sock_punch *punch) {
+    if (punch->sockets_method == PLN_PUNCH_SCATTER) {
+        return SOCK_RHYTHM_SCATTERED;
+    }
+    if (punch->renewing) {
+        return SOCK_RHYTHM_RENEWED;
+    }
+    return punch->plan.one_shot ? SOCK_RHYTHM_MANY_ONE_SHOT : SOCK_RHYTHM_MANY;
+}
+
 void pln_sock_socket_opened(pln_sock *sock, uint32_t id, uint16_t local_port, pln_ts now) {
     sock_via *via = pln_sock_via_find(sock, id);
     if (via == NULL || via->state != SOCK_VIA_ASKED) {
@@ -133,15 +157,10 @@ void pln_sock_socket_opened(pln_sock *sock, uint32_t id, uint16_t local_port, pl
     sock_punch *punch = via->punch;
     PLN_ASSERT(punch != NULL);
     punch->stats.sockets_opened++;
-    bool many = punch->sockets_method == PLN_PUNCH_BIRTHDAY;
-    sock_way way = {
-        .via = id,
-        .remote = punch->sockets_remote,
-        .method = punch->sockets_method,
-        .rhythm = !many                  ? SOCK_RHYTHM_SCATTERED
-                  : punch->plan.one_shot ? SOCK_RHYTHM_MANY_ONE_SHOT
-                                         : SOCK_RHYTHM_MANY,
-    };
+    sock_way way = {.via = id,
+                    .remote = punch->sockets_remote,
+                    .method = punch->sockets_method,
+                    .rhythm = rhythm_of(punch)};
     (void)pln_sock_way_add(punch, &way, now); /* Without memory the socket only listens. */
 }
 
@@ -160,6 +179,7 @@ void pln_sock_socket_failed(pln_sock *sock, uint32_t id, pln_ts now) {
     /* Descriptors have run out; asking for each of the rest would only cost time. */
     punch->stats.sockets_failed += 1 + punch->sockets_left;
     punch->sockets_left = 0;
+    punch->renewals_left = punch->renewing ? 0 : punch->renewals_left;
     pln_sock_punch_advance(sock, punch, now);
 }
 

@@ -13,32 +13,34 @@
  * packets that nobody waits for (Linux with an open INPUT chain), a packet of the peer's that comes
  * before ours makes an entry there which takes our port for this pair of addresses; ours is then
  * sent from another port than everybody knows, and the pair is lost.  So nothing may reach the
- * peer's NAT before the peer's own opener: full requests follow 40 ms later, which is more than the
+ * peer's NAT before the peer's own opener: full requests follow 60 ms later, which is more than the
  * two sides fire apart.
  *
  * For the same reason each of the many sockets of a birthday sends openers alone while the peer
  * sprays: its spray comes in through the holes that they made.  Afterwards full requests follow,
  * which go through the holes that the spray made, where one of its packets was lost or our opener
- * did not get as far as the outermost NAT.
+ * did not get as far as the outermost NAT.  Then sockets are given up for new ones, whose mappings
+ * may fit a hole where those of the old ones did not.
  *
  * Requests are repeated to the end, because the other side may fire late, and packets are lost.
  */
 typedef struct rhythm {
     uint8_t openers; /* So many of the first beats. */
-    uint8_t count;
+    uint8_t last;    /* Index in at_ms; from there on then_every_ms. */
     uint16_t at_ms[8];
     uint16_t then_every_ms;
 } rhythm;
 
 /* clang-format off */
 static const rhythm rhythms[] = {
-    [SOCK_RHYTHM_MAIN]      = {1, 6, {0, 40, 90, 140, 240, 440}, 200},
-    [SOCK_RHYTHM_NEAR]      = {0, 5, {0, 50, 100, 200, 400}, 200},
-    [SOCK_RHYTHM_PREDICTED] = {1, 4, {0, 100, 200, 400}, 400},
-    [SOCK_RHYTHM_SCATTERED] = {1, 5, {0, 40, 100, 200, 400}, 300},
-    [SOCK_RHYTHM_MANY]      = {2, 4, {0, 500, 1400, 1900}, 600},
-    [SOCK_RHYTHM_MANY_ONE_SHOT] = {1, 5, {0, 40, 140, 440, 1000}, 600},
-    [SOCK_RHYTHM_HEARD]     = {0, 5, {0, 50, 100, 200, 400}, 200},
+    [SOCK_RHYTHM_MAIN]      = {1, 5, {0, 60, 110, 160, 260, 460}, 200},
+    [SOCK_RHYTHM_NEAR]      = {0, 4, {0, 50, 100, 200, 400}, 200},
+    [SOCK_RHYTHM_PREDICTED] = {1, 3, {0, 100, 200, 400}, 400},
+    [SOCK_RHYTHM_SCATTERED] = {1, 4, {0, 60, 110, 200, 400}, 300},
+    [SOCK_RHYTHM_MANY]      = {2, 3, {0, 500, 1400, 1900}, 600},
+    [SOCK_RHYTHM_MANY_ONE_SHOT] = {1, 4, {0, 40, 140, 440, 1000}, 600},
+    [SOCK_RHYTHM_RENEWED]   = {0, 1, {0, 250}, 500},
+    [SOCK_RHYTHM_HEARD]     = {0, 4, {0, 50, 100, 200, 400}, 200},
 };
 /* clang-format on */
 
@@ -46,10 +48,10 @@ static const rhythm rhythms[] = {
 #define HEARD_GAP PLN_MS(20)
 
 static pln_dur offset_of(const rhythm *r, unsigned beat) {
-    if (beat < r->count) {
+    if (beat <= r->last) {
         return PLN_MS(r->at_ms[beat]);
     }
-    return PLN_MS(r->at_ms[r->count - 1]) + (beat - r->count + 1) * PLN_MS(r->then_every_ms);
+    return PLN_MS(r->at_ms[r->last]) + (pln_dur)(beat - r->last) * PLN_MS(r->then_every_ms);
 }
 
 sock_way *pln_sock_way_find(sock_punch *punch, uint32_t via, const pollen_addr *remote) {
@@ -88,6 +90,18 @@ sock_way *pln_sock_way_add(sock_punch *punch, const sock_way *proto, pln_ts now)
     way->sent_at = PLN_TS_NEVER;
     punch->way_count++;
     return way;
+}
+
+void pln_sock_way_drop(sock_punch *punch, uint32_t via) {
+    PLN_ASSERT(via != PLN_VIA_MAIN);
+    size_t kept = 0;
+    for (size_t i = 0; i < punch->way_count; i++) {
+        if (punch->ways[i].via != via) {
+            punch->ways[kept] = punch->ways[i];
+            kept++;
+        }
+    }
+    punch->way_count = kept;
 }
 
 void pln_sock_way_heard(sock_way *way, pln_ts now) {

@@ -30,6 +30,8 @@ const nat_kind nat_edm_stride256 = {.mapping = PLN_NAT_MAPPING_HARD,
 
 #define MAIN_PORT 60611
 
+enum { DIAL = 0xc1, ACCEPT = 0xc2, FINISH = 0xc3 }; /* Packets of the model's handshake. */
+
 static void check(bool holds, const char *what) {
     if (!holds) {
         fprintf(stderr, "nat_world: %s\n", what);
@@ -277,14 +279,14 @@ static void send(nat_world *world, size_t index, const pln_path *path, unsigned 
     if (world->jitter > 0) {
         packet.at += pln_rng_below(&world->rng, world->jitter);
     }
-    if (pln_rng_below(&world->rng, 100) >= world->loss_percent && !world->filter_udp) {
+    /* The last packet of a handshake is never lost: QUIC would repeat it, and the model does not. */
+    bool lost = pln_rng_below(&world->rng, 100) < world->loss_percent && data[0] != FINISH;
+    if (!lost && !world->filter_udp) {
         push(world, &packet);
     }
 }
 
 /* ---- Handshakes ------------------------------------------------------------------------------ */
-
-enum { DIAL = 0xc1, ACCEPT = 0xc2, FINISH = 0xc3 };
 
 static void send_handshake(nat_world *world, size_t index, const pln_path *path, uint8_t kind) {
     send(world, index, path, 0, &kind, 1);

@@ -161,8 +161,8 @@ POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_session_info(pollen_mesh *mesh
  * Keeps a session with this peer from now on: dials it, and dials again after every end, by the
  * peer state machine (pollen/peer.h).  A second call replaces the addresses.  Does not wait.
  *
- * Errors: POLLEN_EADDR (no usable address), POLLEN_EINVAL (our own key), POLLEN_ELIMIT,
- *         POLLEN_ENOMEM, POLLEN_ECLOSED
+ * Errors: POLLEN_EADDR (no usable address), POLLEN_EINVAL (our own key), POLLEN_EREVOKED,
+ *         POLLEN_ELIMIT, POLLEN_ENOMEM, POLLEN_ECLOSED
  */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_keep_peer(pollen_mesh *mesh,
                                                             const pollen_key *peer,

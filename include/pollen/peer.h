@@ -129,7 +129,8 @@ typedef struct pollen_peer_input {
     size_t addr_count;
     uint16_t port; /* DISCOVER: 0 for the one known before. */
     /* DISCOVER: configured, not learnt.  The peer can not be forgotten any more, and these
-     * addresses stay beside all that is learnt, until the next permanent DISCOVER of the peer. */
+     * addresses stay beside all that is learnt, until the next permanent DISCOVER of the peer.
+     * FORGET: forgets also such a peer, one that was revoked for example. */
     bool permanent;
 
     /* DISCOVER: address of the last session, port 0 when not known.  CONNECT, MOVED: the far

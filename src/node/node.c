@@ -112,8 +112,19 @@ pln_mesh *pln_node_mesh(pln_node *node) {
 
 /* ---- The peer store -------------------------------------------------------------------------- */
 
+/* Whatever is said of a revoked peer from now on, and what was under way when the news came, must
+ * not bring it back. */
+static bool is_too_late(const pln_node *node, const pollen_peer_input *input) {
+    return (input->kind == POLLEN_PEER_INPUT_DISCOVER || input->kind == POLLEN_PEER_INPUT_CONNECT ||
+            input->kind == POLLEN_PEER_INPUT_RETRY) &&
+           node->gossips && pln_state_is_revoked(node->gossip.state, &input->peer);
+}
+
 /* A refused input leaves the store as it was: the peer is merely not kept, which the log tells. */
 static void step(pln_node *node, const pollen_peer_input *input) {
+    if (is_too_late(node, input)) {
+        return;
+    }
     const pollen_err err = pollen_peer_store_step(node->store, node->now.mono, input);
     if (err != POLLEN_OK && err != POLLEN_EPERM) {
         char peer[PLN_KEY_SHORT_BYTES];
@@ -214,7 +225,8 @@ static void discover(pln_node *node, const pollen_key *member) {
 /* A revoked peer is not dialled again, not even one that the configuration names. */
 static void handle_revoked(pln_node *node, const pollen_key *subject) {
     pln_mesh_handle_revoked(node->mesh, subject, node->now);
-    step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_FORGET, .peer = *subject});
+    step(node, &(pollen_peer_input){
+                   .kind = POLLEN_PEER_INPUT_FORGET, .peer = *subject, .permanent = true});
 }
 
 static void hear(pln_node *node) {
@@ -456,6 +468,9 @@ pollen_err pln_node_add_bootstrap(pln_node *node, const pollen_key *peer, const 
                                   size_t addr_count, pln_now now) {
     if (pln_key_equal(peer, &node->self)) {
         return POLLEN_EINVAL;
+    }
+    if (node->gossips && pln_state_is_revoked(node->gossip.state, peer)) {
+        return POLLEN_EREVOKED;
     }
     set_now(node, now);
     return pollen_peer_store_step(node->store, now.mono,

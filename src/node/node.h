@@ -45,7 +45,7 @@ pln_ts pln_node_next_expiry(const pln_node *node);
 bool pln_node_poll_event(pln_node *node, pln_mesh_event *ret);
 
 /* Adds or refreshes a permanent peer; its addresses are numeric.  Dialled at the next timeout.
- * Errors: POLLEN_EINVAL (our own key), POLLEN_ELIMIT, POLLEN_ENOMEM */
+ * Errors: POLLEN_EINVAL (our own key), POLLEN_EREVOKED, POLLEN_ELIMIT, POLLEN_ENOMEM */
 POLLEN_MUST_USE pollen_err pln_node_add_bootstrap(pln_node *node, const pollen_key *peer,
                                                   const pollen_addr *addrs, size_t addr_count,
                                                   pln_now now);

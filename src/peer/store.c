@@ -196,7 +196,7 @@ static pollen_err step_absent(pollen_peer_store *store, const pollen_peer_input 
 
 static pollen_err step_known(pollen_peer_store *store, pln_peer *peer,
                              const pollen_peer_input *input) {
-    if (input->kind == POLLEN_PEER_INPUT_FORGET && peer->permanent) {
+    if (input->kind == POLLEN_PEER_INPUT_FORGET && peer->permanent && !input->permanent) {
         return POLLEN_EPERM;
     }
     if (!reserve_addrs(peer, input)) {

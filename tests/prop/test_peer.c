@@ -539,7 +539,8 @@ static void step_world(world *w) {
     size_t i = (size_t)pick(w, PEERS);
     pass_time(w, random_advance(w));
     pollen_peer_input input = random_input(w, i, addrs);
-    bool is_refused = input.kind == POLLEN_PEER_INPUT_FORGET && w->peers[i].permanent;
+    bool is_refused =
+        input.kind == POLLEN_PEER_INPUT_FORGET && w->peers[i].permanent && !input.permanent;
     assert_int_equal(pollen_peer_store_step(w->rig.store, w->now, &input),
                      is_refused ? POLLEN_EPERM : POLLEN_OK);
     if (!is_refused) {

@@ -406,7 +406,7 @@ static void test_a_forgotten_peer_stays_forgotten_when_its_session_ends(void **s
     assert_int_equal(pollen_peer_store_count(rig.store), 0);
 }
 
-static void test_a_permanent_peer_is_never_forgotten(void **state) {
+static void test_a_permanent_peer_is_not_simply_forgotten(void **state) {
     (void)state;
     pollen_peer_input forget = {.kind = POLLEN_PEER_INPUT_FORGET, .peer = rig_key(1)};
     rig_discover_permanent(&rig, 0, 1, ADDR_A);
@@ -415,6 +415,9 @@ static void test_a_permanent_peer_is_never_forgotten(void **state) {
     assert_true(rig_peer(&rig, 1).permanent);
     assert_int_equal(rig_step(&rig, 3, &forget), POLLEN_EPERM);
     assert_int_equal(pollen_peer_store_count(rig.store), 1);
+    forget.permanent = true; /* But by who says that he means it. */
+    assert_int_equal(rig_step(&rig, 4, &forget), POLLEN_OK);
+    assert_int_equal(pollen_peer_store_count(rig.store), 0);
 }
 
 static void test_a_permanent_peer_keeps_its_configured_addresses(void **state) {
@@ -524,7 +527,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_peer_is_forgotten_in_every_state, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_forgotten_peer_stays_forgotten_when_its_session_ends,
                                         setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_permanent_peer_is_never_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_permanent_peer_is_not_simply_forgotten, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_permanent_peer_keeps_its_configured_addresses, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_configured_addresses_stay_when_there_are_too_many,

@@ -53,6 +53,7 @@ typedef enum pln_nat_role {
     PLN_NAT_ROLE_INSIDE,       /* The observer sits behind the same NAT, or on our network. */
     PLN_NAT_ROLE_SAME_ADDRESS, /* Another observer behind that address counts already. */
     PLN_NAT_ROLE_OTHER_SOCKET, /* Of a socket that fewer look at. */
+    PLN_NAT_ROLE_OTHER_FAMILY, /* IPv6, while others see us by IPv4. */
     PLN_NAT_ROLE_OLD,
 } pln_nat_role;
 

@@ -142,8 +142,13 @@ class Ours(Daemon):
         """(since, path, address) of the session with a peer, or None."""
         for peer in self.status()["peers"]:
             if peer["id"] == peer_id and peer["state"] == "connected":
-                return seconds_of(peer["since"]), peer["path"], peer["addr"]
+                return self._since(peer_id), peer["path"], peer["addr"]
         return None
+
+    def _since(self, peer_id):
+        """From the log, which tells milliseconds; the status has whole seconds."""
+        lines = [line for line in self.log_text().splitlines() if f"peer {peer_id} connected" in line]
+        return seconds_of(lines[-1].split()[0]) if lines else time.time()
 
 
 class Reference(Daemon):

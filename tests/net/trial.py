@@ -7,17 +7,17 @@ import time
 
 import nat
 from nodes import Failure, Ours, Reference, pause, wait_for
-from topology import CARRIERS, SHARED, Topology
+from topology import Topology
 
 ROLES = ("r1", "a", "b")
 POLL_S = 0.01
-PREPARE_S = 5
-_HARD = {"edm_random", "cgn_hard"}
+_RANDOM = {"edm_random", "cgn_hard"}
+_HARD = {*nat.HARD, *_RANDOM}
 
 
 def hopeless(pair):
-    """Pairs that only a relay joins."""
-    return "noudp" in pair or (len(pair) == 2 and set(pair) <= _HARD)
+    """Pairs that only a relay joins: both sides draw a port for each destination, and one of them at random."""
+    return "noudp" in pair or (len(pair) == 2 and set(pair) <= _HARD and bool(set(pair) & _RANDOM))
 
 
 class Cluster:
@@ -121,12 +121,12 @@ class Bench:
         first, last = nodes["a"], nodes["b"]
         first.start()
         wait_for("a is up", first.up)
-        wait_for("a's session with the root", lambda: first.peer(self.cluster.ids["r1"]), self.options.prepare)
+        wait_for("a's session with the root", lambda: first.peer(self.cluster.ids["r1"]), self.options.patience)
         result["observers"] = self._observers(first, publics)
         before = self._counts()
         last.start()
         wait_for("b is up", last.up)
-        met = wait_for("b's session with the root", lambda: last.peer(self.cluster.ids["r1"]), self.options.prepare)
+        met = wait_for("b's session with the root", lambda: last.peer(self.cluster.ids["r1"]), self.options.patience)
         self._until_direct(nodes, ids, met[0], result)
         after = self._counts()
         result["packets"] = [late - early for early, late in zip(before, after, strict=True)]
@@ -181,16 +181,11 @@ class Bench:
                     shutil.copy(node.log, os.path.join(folder, f"{name}.log"))
 
 
-class Options:
-    """What all trials of a run share."""
+def run_all(pairs, count, make_bench, jobs, tell):
+    """Every pair so many times, several pairs at once; tell() gets each pair's results as they are complete.
 
-    def __init__(self, limit=15.0, settle=5.0, forward=(), forwarder=None, keep=None, prepare=PREPARE_S):
-        self.limit, self.settle, self.prepare = limit, settle, prepare
-        self.forward, self.forwarder, self.keep = forward, forwarder, keep
-
-
-def run_all(pairs, count, cluster, folder, options, jobs, tell):
-    """Every pair so many times, several pairs at once; tell() gets each pair's results as they are complete."""
+    make_bench(pair, worker) gives something with trial(number) and close().
+    """
     waiting, lock, failures = list(enumerate(pairs)), threading.Lock(), []
 
     def work(worker):
@@ -200,7 +195,7 @@ def run_all(pairs, count, cluster, folder, options, jobs, tell):
                     return
                 at, pair = waiting.pop(0)
             try:
-                results = trials_of(pair, count, cluster, os.path.join(folder, f"{worker}"), options)
+                results = _trials(make_bench(pair, worker), count)
             except Exception as failure:  # pylint: disable=broad-except
                 failures.append(failure)
                 return
@@ -216,8 +211,7 @@ def run_all(pairs, count, cluster, folder, options, jobs, tell):
         raise failures[0]
 
 
-def trials_of(pair, count, cluster, folder, options):
-    bench = Bench(pair, cluster, folder, options)
+def _trials(bench, count):
     try:
         return [bench.trial(number) for number in range(count)]
     finally:
@@ -228,6 +222,3 @@ def programs(pln, reference, side):
     """Who runs what.  side: which of the two nodes is the reference, or "all" for the public hosts too."""
     theirs = {"none": (), "a": ("a",), "b": ("b",), "both": ("a", "b"), "all": ROLES}[side]
     return {role: (Reference, reference) if role in theirs else (Ours, pln) for role in ROLES}
-
-
-__all__ = ["CARRIERS", "SHARED", "Cluster", "Options", "hopeless", "nat", "programs", "run_all"]

@@ -131,6 +131,7 @@ pollen_err pln_forwarder_init(pln_forwarder *forwarder, pln_tunnels *tunnels, pl
 
 static void close_slot(pln_forward_slot *slot) {
     if (slot->fd >= 0) {
+        (void)shutdown(slot->fd, SHUT_RDWR); /* The thread in poll() would keep it listening. */
         close(slot->fd);
         slot->fd = -1;
     }

@@ -8,8 +8,7 @@
 #include "base/key.h"
 #include "run/clock.h"
 
-/* For a session with the provider, and for room among its streams. */
-#define OPEN_TIMEOUT_MS 10000
+#define OPEN_TIMEOUT_MS 10000 /* A client that waits longer has given up, or should be told. */
 #define LOG_INTERVAL PLN_S(1) /* Peers must not fill the log by being refused. */
 
 struct pln_tunnel_entry {
@@ -22,7 +21,7 @@ struct pln_tunnel_entry {
 };
 
 void pln_tunnels_init(pln_tunnels *tunnels, pln_logfile *log) {
-    *tunnels = (pln_tunnels){.log = log};
+    *tunnels = (pln_tunnels){.log = log, .open_timeout_ms = OPEN_TIMEOUT_MS};
     pthread_mutex_init(&tunnels->lock, NULL);
     pthread_cond_init(&tunnels->drained, NULL);
 }
@@ -136,7 +135,7 @@ static bool dial(pln_tunnel_entry *entry) {
 static bool open_stream(pln_tunnel_entry *entry) {
     pollen_stream *stream = NULL;
     const pollen_err err = pollen_mesh_open_stream(entry->mesh, &entry->job.peer, entry->job.port,
-                                                   OPEN_TIMEOUT_MS, NULL, &stream);
+                                                   entry->set->open_timeout_ms, NULL, &stream);
     if (err != POLLEN_OK) {
         pln_tunnel_cut(&entry->tunnel, POLLEN_STREAM_CLOSED);
         log_refusal(entry->set, &entry->job, pollen_strerror(err));

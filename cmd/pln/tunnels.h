@@ -33,7 +33,8 @@ typedef struct pln_tunnels {
     pln_tunnel_entry *first; /* guarded by lock */
     size_t live;             /* guarded by lock: threads, the listed ones and those that leave */
     uint64_t logged_at;      /* guarded by lock: the last line about a refusal */
-    pln_logfile *log;
+    pln_logfile *log;        /* NULL: silent. */
+    int open_timeout_ms;     /* For a session with the provider, and for room among its streams. */
 } pln_tunnels;
 
 /* What is to be connected: a stream that came with a port of this machine, or a TCP connection that

@@ -171,7 +171,7 @@ sock_via *pln_sock_via_find(const pln_sock *sock, uint32_t via);
 /* A socket for the punch; false when there are too many, or no memory. */
 bool pln_sock_via_want(pln_sock *sock, sock_punch *punch);
 
-/* Gives up the oldest open socket of the punch that no hole was found over; false: there is none. */
+/* Gives up the oldest open socket of the punch that has no hole; false: there is none. */
 bool pln_sock_via_give_up(pln_sock *sock, sock_punch *punch);
 void pln_sock_via_remove(pln_sock *sock, sock_via *via);
 

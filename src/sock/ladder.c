@@ -11,8 +11,8 @@
  * either kind, so it does what both kinds would.
  *
  * Times: a round trip of 200 ms fits before anything costly starts.  The hard side's sockets are
- * there 80 ms before the ports are sprayed: 2,000 a second take 128 ms for 256.  A sequential NAT is
- * worth more patience, because eight probes may do what a thousand do otherwise.
+ * there 80 ms before the ports are sprayed: 2,000 a second take 128 ms for 256.  A sequential NAT
+ * is worth more patience, because eight probes may do what a thousand do otherwise.
  *
  * The hard side's own probes do not reach the easy side's NAT while that sprays (way.c says why);
  * they follow when 1,280 ports at 1,000 a second are through.

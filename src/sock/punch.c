@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The course of one punch: up its ladder, until a session is found, or the time or the means end. */
+/* The course of one punch: up its ladder, until there is a session, or time or means end. */
 #include <string.h>
 
 #include "base/assert.h"

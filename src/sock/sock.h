@@ -8,12 +8,12 @@
  * then poll_transmit until it returns false; then poll_event until it returns false (which may lead
  * to more inputs); then next_expiry.  Inputs never call back.
  *
- * Sockets: besides the main socket (PLN_VIA_MAIN) a punch may want others.  The engine names each by
- * a number of its own, counting from 1 and never used again, and asks for it with OPEN_SOCKET; the
- * owner binds a UDP socket to a free port and answers with socket_opened or socket_failed.  Each
- * OPEN_SOCKET that was answered with socket_opened is followed by exactly one CLOSE_SOCKET: when its
- * punch ends, or, for one that a session was found over, after pln_sock_release().  QUIC must be
- * served on all of them, for dials in both directions.
+ * Sockets: besides the main socket (PLN_VIA_MAIN) a punch may want others.  The engine names each
+ * by a number of its own, counting from 1 and never used again, and asks for it with OPEN_SOCKET;
+ * the owner binds a UDP socket to a free port and answers with socket_opened or socket_failed.
+ * Each that was opened is followed by exactly one CLOSE_SOCKET: when its punch ends, or, for one
+ * that a session was found over, after pln_sock_release().  QUIC must be served on all of them, for
+ * dials in both directions.
  *
  * Thread: the owner's alone.
  */

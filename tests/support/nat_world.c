@@ -279,7 +279,7 @@ static void send(nat_world *world, size_t index, const pln_path *path, unsigned 
     if (world->jitter > 0) {
         packet.at += pln_rng_below(&world->rng, world->jitter);
     }
-    /* The last packet of a handshake is never lost: QUIC would repeat it, and the model does not. */
+    /* The last packet of a handshake is never lost: QUIC would repeat it, the model does not. */
     bool lost = pln_rng_below(&world->rng, 100) < world->loss_percent && data[0] != FINISH;
     if (!lost && !world->filter_udp) {
         push(world, &packet);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two hosts, each with a punching engine, behind NATs of any kind, on a virtual clock.  What a hole
- * is followed by is a model of a handshake in three packets, so that a pair counts as connected when
- * both ends have a session.
+ * Two hosts, each with a punching engine, behind NATs of any kind, on a virtual clock.  A hole is
+ * followed by a model of a handshake in three packets, so that a pair counts as connected when both
+ * ends have a session.
  *
  *   host 0 -- NAT 0 -- core -- NAT 1 -- host 1        a packet of TTL 2 ends at the core
  *

@@ -52,6 +52,7 @@ POLLEN_API uint16_t pollen_stream_port(const pollen_stream *stream);
 
 /*
  * Reads up to size bytes, waiting for at least one; *ret_size is 0 at the end of the peer's side.
+ * When the session ends, what had been received is read first.
  *
  * Errors: POLLEN_ERESET     the peer reset it: pollen_stream_reset_code()
  *         POLLEN_ENOTCONN   the session ended

@@ -148,8 +148,8 @@ enum { PLN_PUNCHES_MAX = 32 };       /* At once; a node that joins a large clust
 enum { PLN_PUNCH_TARGETS_MAX = 16 }; /* As PLN_ADDRS_MAX. */
 
 /* Addresses that probes are sent to from the main socket, and further sources of the peer's that
- * are heard and answered in kind.  Each takes an entry of our NAT, and eight are what a pair of
- * easy NATs is worth. */
+ * are heard and answered in kind.  Each takes an entry of our NAT, and eight are what a pair of easy
+ * NATs is worth. */
 enum { PLN_PUNCH_TRIED_MAX = 6, PLN_PUNCH_LEARNED_MAX = 2 };
 
 enum { PLN_SOCKETS_MAX = 512 }; /* Beside the main one, those lent to sessions included. */
@@ -177,8 +177,8 @@ enum { PLN_BIRTHDAY_RENEWALS_PER_S = 250 };
 #define PLN_BIRTHDAY_INTERVAL_MAX PLN_S(600)
 #define PLN_BIRTHDAY_ADDRESS_INTERVAL PLN_S(5)
 
-/* Two sequential NATs: each side aims so far ahead of the port last seen, with so many sockets,
- * that fifteen flows of others on either side do not matter. */
+/* Two sequential NATs: each side aims so far ahead of the port last seen, with so many sockets, that
+ * fifteen flows of others on either side do not matter. */
 enum { PLN_SCATTER_SOCKETS = 25, PLN_SCATTER_AHEAD = 20 };
 enum { PLN_PREDICTED_PORTS = 8 };
 
@@ -197,8 +197,8 @@ enum { PLN_PROBES_BURST = 4000, PLN_PROBES_PER_S = 1000 };
 enum { PLN_PROBE_ANSWERS_BURST = 64, PLN_PROBE_ANSWERS_PER_S = 200 };
 enum { PLN_PROBE_ANSWERS_WAITING_MAX = 64 };
 
-/* And to requests of strangers, who may be peers whose trigger is late: for each source, which is
- * an IPv4 address or an IPv6 /64, and for all.  An answer is as large as its request. */
+/* And to requests of strangers, who may be peers whose trigger is late: for each source, which is an
+ * IPv4 address or an IPv6 /64, and for all.  An answer is as large as its request. */
 enum { PLN_PROBE_STRANGERS_MAX = 64 };
 enum { PLN_PROBE_STRANGER_BURST = 4, PLN_PROBE_STRANGER_PER_S = 2 };
 enum { PLN_PROBE_STRANGERS_BURST = 64, PLN_PROBE_STRANGERS_PER_S = 32 };

@@ -326,7 +326,7 @@ typedef struct pln_mesh_stream {
     uint16_t port;
     uint8_t header[2];
     size_t header_size;
-    pln_chunk *rest; /* What came in one chunk with the header. */
+    pln_chunkq rest; /* What came in one chunk with the header, or before the session ended. */
     bool fin;        /* The end was seen while the header was read, and not yet handed on. */
     bool closed;     /* The connection has no more of it. */
     bool silent;     /* The owner does not know it, or no longer. */
@@ -343,6 +343,7 @@ void pln_streams_on_event(pln_mesh *mesh, pln_session *session, const pln_quic_e
                           pln_now now);
 void pln_streams_on_session_end(pln_mesh *mesh, pln_session *session);
 bool pln_streams_poll(pln_mesh *mesh, pln_mesh_stream *stream, pln_mesh_event *ret);
+void pln_streams_end_farewell(pln_mesh *mesh);
 /* Gives up a stream that its opener will never hear of. */
 void pln_streams_forsake(pln_mesh *mesh, pln_stream_id id);
 void pln_streams_destroy_all(pln_mesh *mesh);
@@ -452,6 +453,7 @@ struct pln_mesh {
     pln_mesh_op *ops;
     size_t waiter_count;
     pln_mesh_stream *streams, *streams_quic;
+    pln_mesh_stream *farewell; /* Its CLOSED was told last: what it has left can be taken. */
     struct pln_invite_conn *invite_conns;
     size_t invite_conn_count;
     pln_bucket invite_bucket;

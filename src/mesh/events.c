@@ -155,6 +155,7 @@ static bool deliver_node(pln_mesh *mesh, pln_event_node *node, pln_mesh_event *r
 }
 
 bool pln_mesh_poll_event(pln_mesh *mesh, pln_mesh_event *ret) {
+    pln_streams_end_farewell(mesh);
     for (;;) {
         pln_event_link *link = pop_link(&mesh->events);
         if (link == NULL) {

@@ -122,7 +122,8 @@ void pln_mesh_echo(pln_mesh *mesh, pln_op op, const pollen_key *peer, size_t siz
 
 /* ---- Streams --------------------------------------------------------------------------------- */
 /* As those of quic/quic.h, with the two-byte port handled here.  POLLEN_ENOENT for a stream that
- * is gone; when a session ends its streams end with STREAM_CLOSED and POLLEN_ENOTCONN. */
+ * is gone; when a session ends its streams end with STREAM_CLOSED and POLLEN_ENOTCONN.  What they
+ * had received can be taken until the event after STREAM_CLOSED is asked for. */
 
 /* OP_DONE with the stream: waits for a session and for stream credit. */
 void pln_mesh_open_stream(pln_mesh *mesh, pln_op op, const pollen_key *peer, uint16_t port,

@@ -164,6 +164,7 @@ void pln_session_end(pln_mesh *mesh, pln_session *session, pollen_end_reason rea
 
 void pln_session_close(pln_mesh *mesh, pln_session *session, const char *phrase,
                        pollen_end_reason reason, pln_now now) {
+    pln_streams_on_session_end(mesh, session); /* What they received goes with the connection. */
     pln_quic_close(mesh->quic, session->link.conn, 0, phrase, now);
     pln_session_end(mesh, session, reason, now);
 }

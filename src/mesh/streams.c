@@ -46,7 +46,7 @@ static bool add_by_key(pln_mesh *mesh, pln_mesh_stream *stream) {
 static void free_stream(pln_mesh *mesh, pln_mesh_stream *stream) {
     HASH_DEL(mesh->streams, stream);
     pln_alarm_fini(mesh, &stream->header_alarm);
-    pln_chunk_destroy(stream->rest);
+    pln_chunkq_clear(&stream->rest);
     pln_free(stream);
 }
 
@@ -130,9 +130,21 @@ bool pln_streams_poll(pln_mesh *mesh, pln_mesh_stream *stream, pln_mesh_event *r
     if (stream->flags != 0) {
         queue(mesh, stream);
     } else if (stream->state == PLN_STREAM_GONE) {
-        free_stream(mesh, stream);
+        PLN_ASSERT(mesh->farewell == NULL);
+        if (any) {
+            mesh->farewell = stream;
+        } else {
+            free_stream(mesh, stream);
+        }
     }
     return any;
+}
+
+void pln_streams_end_farewell(pln_mesh *mesh) {
+    if (mesh->farewell != NULL) {
+        free_stream(mesh, mesh->farewell);
+        mesh->farewell = NULL;
+    }
 }
 
 /* ---- Ends ------------------------------------------------------------------------------------ */
@@ -164,8 +176,22 @@ static void end_stream(pln_mesh *mesh, pln_mesh_stream *stream, pollen_err err) 
     }
 }
 
+/* What the peer had sent is the owner's, also when the session is over. */
+static void save_rest(pln_mesh *mesh, pln_mesh_stream *stream) {
+    bool more = stream->state == PLN_STREAM_OPEN && !stream->silent;
+    while (more && !stream->fin) {
+        pln_chunk *chunk =
+            pln_quic_stream_recv(mesh->quic, stream->key.conn, stream->key.id, &stream->fin);
+        if (chunk != NULL) {
+            pln_chunkq_push(&stream->rest, chunk);
+        }
+        more = chunk != NULL;
+    }
+}
+
 void pln_streams_on_session_end(pln_mesh *mesh, pln_session *session) {
     while (session->streams != NULL) {
+        save_rest(mesh, session->streams);
         end_stream(mesh, session->streams, POLLEN_ENOTCONN);
     }
     PLN_ASSERT(session->stream_count == 0);
@@ -182,8 +208,7 @@ static void refuse(pln_mesh *mesh, pln_mesh_stream *stream, uint64_t code) {
     leave_header(mesh, stream);
     stream->state = PLN_STREAM_OPEN;
     stream->silent = true;
-    pln_chunk_destroy(stream->rest);
-    stream->rest = NULL;
+    pln_chunkq_clear(&stream->rest);
     stream->fin = false;
     give_up(mesh, stream, code);
 }
@@ -249,12 +274,15 @@ static void accept_stream(pln_mesh *mesh, pln_mesh_stream *stream) {
     }
     stream->silent = false;
     tell(mesh, stream, PLN_MESH_STREAM_ACCEPTED);
-    if (stream->rest == NULL && !stream->fin) {
+    if (stream->rest.head == NULL && !stream->fin) {
         /* There may be more behind the port; if not, the connection tells when there is. */
-        stream->rest =
+        pln_chunk *chunk =
             pln_quic_stream_recv(mesh->quic, stream->key.conn, stream->key.id, &stream->fin);
+        if (chunk != NULL) {
+            pln_chunkq_push(&stream->rest, chunk);
+        }
     }
-    if (stream->rest != NULL || stream->fin) {
+    if (stream->rest.head != NULL || stream->fin) {
         tell(mesh, stream, PLN_MESH_STREAM_READABLE);
     }
 }
@@ -268,8 +296,8 @@ static void take_header(pln_mesh_stream *stream, pln_chunk *chunk) {
         pln_chunk_destroy(chunk);
         return;
     }
-    PLN_ASSERT(stream->rest == NULL);
-    stream->rest = chunk;
+    PLN_ASSERT(stream->rest.head == NULL);
+    pln_chunkq_push(&stream->rest, chunk);
 }
 
 static void read_header(pln_mesh *mesh, pln_mesh_stream *stream) {
@@ -293,14 +321,14 @@ static void read_header(pln_mesh *mesh, pln_mesh_stream *stream) {
 
 /* What was read ahead with the port is still the owner's. */
 static void end_if_read(pln_mesh *mesh, pln_mesh_stream *stream) {
-    if (stream->closed && stream->rest == NULL && !stream->fin) {
+    if (stream->state == PLN_STREAM_OPEN && stream->closed && stream->rest.head == NULL &&
+        !stream->fin) {
         end_stream(mesh, stream, POLLEN_OK);
     }
 }
 
 static void on_reset(pln_mesh *mesh, pln_mesh_stream *stream, uint64_t code) {
-    pln_chunk_destroy(stream->rest);
-    stream->rest = NULL;
+    pln_chunkq_clear(&stream->rest);
     stream->fin = false;
     if (stream->state == PLN_STREAM_HEADER) {
         refuse(mesh, stream, POLLEN_STREAM_PROTOCOL);
@@ -457,19 +485,22 @@ size_t pln_mesh_stream_unacked(const pln_mesh *mesh, pln_stream_id id) {
 
 pln_chunk *pln_mesh_stream_recv(pln_mesh *mesh, pln_stream_id id, bool *ret_fin) {
     *ret_fin = false;
-    pln_mesh_stream *stream = find_open(mesh, id);
-    if (stream == NULL || stream->silent) {
+    pln_mesh_stream *stream = find_by_id(mesh, id);
+    if (stream == NULL || stream->silent || stream->state == PLN_STREAM_HEADER) {
         return NULL;
     }
     mesh->dirty = true; /* Credit may have to be told. */
-    if (stream->rest == NULL && !stream->fin) {
-        return pln_quic_stream_recv(mesh->quic, stream->key.conn, stream->key.id, ret_fin);
+    pln_chunk *chunk = pln_chunkq_pop(&stream->rest);
+    if (chunk == NULL && !stream->fin) {
+        return stream->state == PLN_STREAM_GONE
+                   ? NULL
+                   : pln_quic_stream_recv(mesh->quic, stream->key.conn, stream->key.id, ret_fin);
     }
-    pln_chunk *chunk = stream->rest;
-    *ret_fin = stream->fin;
-    stream->rest = NULL;
-    stream->fin = false;
-    end_if_read(mesh, stream);
+    if (stream->rest.head == NULL) {
+        *ret_fin = stream->fin;
+        stream->fin = false;
+        end_if_read(mesh, stream);
+    }
     return chunk;
 }
 
@@ -487,8 +518,7 @@ void pln_mesh_stream_stop(pln_mesh *mesh, pln_stream_id id, uint64_t code) {
         return;
     }
     mesh->dirty = true;
-    pln_chunk_destroy(stream->rest);
-    stream->rest = NULL;
+    pln_chunkq_clear(&stream->rest);
     stream->fin = false;
     pln_quic_stream_stop(mesh->quic, stream->key.conn, stream->key.id, code);
     end_if_read(mesh, stream);

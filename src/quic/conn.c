@@ -307,6 +307,9 @@ void pln_quic_conn_drop_state(quic_conn *conn) {
 
 void pln_quic_conn_destroy(quic_conn *conn) {
     pln_quic *quic = conn->quic;
+    if (quic->farewell == conn) {
+        quic->farewell = NULL;
+    }
     if (conn->linger != LINGER_NONE) {
         QUIC_LIST_REMOVE(quic->linger_first, quic->linger_last, conn, linger);
         quic->lingering--;

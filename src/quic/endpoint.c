@@ -63,6 +63,7 @@ void pln_quic_destroy(pln_quic *quic) {
     if (quic == NULL) {
         return;
     }
+    pln_quic_end_farewell(quic);
     for (uint32_t i = 0; i < quic->slot_cap; i++) {
         if (quic->slots[i].conn != NULL) {
             pln_quic_conn_destroy(quic->slots[i].conn);

@@ -144,7 +144,19 @@ static bool take_live_event(quic_conn *conn, pln_quic_event *ret) {
     return false;
 }
 
-/* The last one: what is not lingering on the wire is freed. */
+void pln_quic_end_farewell(pln_quic *quic) {
+    quic_conn *conn = quic->farewell;
+    if (conn == NULL) {
+        return;
+    }
+    quic->farewell = NULL;
+    pln_quic_streams_clear(conn);
+    if (conn->linger == LINGER_NONE) {
+        pln_quic_conn_destroy(conn);
+    }
+}
+
+/* The last one.  What is not lingering on the wire is freed when the next event is asked for. */
 static bool take_closed(quic_conn *conn, pln_quic_event *ret) {
     if (!take_conn_flag(conn, CONN_EV_CLOSED)) {
         return false;
@@ -153,16 +165,15 @@ static bool take_closed(quic_conn *conn, pln_quic_event *ret) {
     ret->closed = conn->closed;
     pln_quic_conn_forget_events(conn);
     pln_quic_conn_release_slot(conn);
-    pln_quic_streams_clear(conn);
     pln_chunkq_clear(&conn->rx_datagrams);
     PLN_ASSERT(conn->ng == NULL);
-    if (conn->linger == LINGER_NONE) {
-        pln_quic_conn_destroy(conn);
-    }
+    PLN_ASSERT(conn->quic->farewell == NULL);
+    conn->quic->farewell = conn;
     return true;
 }
 
 bool pln_quic_poll_event(pln_quic *quic, pln_quic_event *ret) {
+    pln_quic_end_farewell(quic);
     while (quic->ev_first != NULL) {
         quic_conn *conn = quic->ev_first;
         PLN_ASSERT(conn->ev_listed);

@@ -297,6 +297,7 @@ struct pln_quic {
     pln_heap timers;
     quic_conn *ready_first, *ready_last;
     quic_conn *ev_first, *ev_last;
+    quic_conn *farewell; /* Its CLOSED was told last: what its streams received is still there. */
     quic_conn *linger_first, *linger_last; /* Oldest first. */
     size_t lingering;
     quic_conn *half_open_first, *half_open_last; /* Inbound and unfinished, oldest first. */
@@ -427,6 +428,7 @@ void pln_quic_datagram_acked(quic_conn *conn, uint64_t tag);
 quic_stream *pln_quic_stream_create(quic_conn *conn, int64_t id);
 void pln_quic_stream_destroy(quic_stream *stream);
 void pln_quic_streams_clear(quic_conn *conn);
+void pln_quic_end_farewell(pln_quic *quic); /* The event after CLOSED is asked for. */
 bool pln_quic_stream_received(quic_stream *stream, const uint8_t *data, size_t size, bool fin);
 void pln_quic_stream_acked(quic_stream *stream, uint64_t bytes);
 void pln_quic_stream_was_reset(quic_stream *stream, uint64_t code);

@@ -195,8 +195,10 @@ void pln_quic_stream_stop(pln_quic *quic, pln_conn_id conn, int64_t stream, uint
 
 typedef enum pln_quic_event_kind {
     PLN_QUIC_CONNECTED, /* Dialler: the server confirmed us; acceptor: the handshake is complete. */
-    /* Exactly once, unless we closed it; the id is gone after this event.  Also for an inbound
-     * connection that failed before it was CONNECTED, whose id nobody has heard of before. */
+    /* Exactly once, unless we closed it; the id is gone after this event, but that until the next
+     * one is asked for, pln_quic_stream_recv() still gives what its streams had received.  Also for
+     * an inbound connection that failed before it was CONNECTED, whose id nobody has heard of
+     * before. */
     PLN_QUIC_CLOSED,
     PLN_QUIC_DATAGRAM,
     PLN_QUIC_DATAGRAM_ACKED,

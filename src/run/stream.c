@@ -40,6 +40,9 @@ void pln_stream_unref(pollen_stream *stream) {
     pln_chunkq_clear(&stream->rx);
     pln_chunkq_clear(&stream->tx);
     pln_chunkq_clear(&stream->reading);
+    if (stream->left > 0) {
+        atomic_fetch_sub(&stream->mesh->left_bytes, stream->left);
+    }
     pln_monitor_fini(&stream->monitor);
     pln_free(stream);
 }
@@ -101,14 +104,20 @@ static void end_stream(pollen_stream *stream, pollen_err err) {
     pthread_mutex_unlock(&stream->monitor.lock);
 }
 
-/* Moves received chunks to rx while there is room. */
-static void pull(pollen_stream *stream) {
+/* Moves received chunks to rx while there is room: before an end up to RX_HIGH, at the end as much
+ * as all streams together may keep. */
+static void pull(pollen_stream *stream, bool is_last) {
     pthread_mutex_lock(&stream->monitor.lock);
     size_t room = stream->rx.bytes < RX_HIGH ? RX_HIGH - stream->rx.bytes : 0;
     bool done = stream->rx_end || stream->rx_err != POLLEN_OK;
     pthread_mutex_unlock(&stream->monitor.lock);
     if (done) {
         return;
+    }
+    size_t usual = room;
+    size_t left = atomic_load(&stream->mesh->left_bytes);
+    if (is_last && left < PLN_LEFT_BYTES_MAX) {
+        room += PLN_LEFT_BYTES_MAX - left;
     }
     pln_chunkq pulled = {0};
     bool fin = false;
@@ -119,6 +128,10 @@ static void pull(pollen_stream *stream) {
             pln_chunkq_push(&pulled, chunk);
         }
         dry = chunk == NULL;
+    }
+    if (is_last && pulled.bytes > usual) {
+        stream->left = pulled.bytes - usual;
+        atomic_fetch_add(&stream->mesh->left_bytes, stream->left);
     }
     pthread_mutex_lock(&stream->monitor.lock);
     for (pln_chunk *chunk; (chunk = pln_chunkq_pop(&pulled)) != NULL;) {
@@ -199,7 +212,7 @@ static void look(pollen_stream *stream) {
         pln_mesh_stream_stop(core, stream->id, w.code);
     }
     if (w.pull && !w.stop) {
-        pull(stream);
+        pull(stream, false);
     }
     if (w.detached) {
         forget(stream); /* The core finishes what it has by itself. */
@@ -254,16 +267,16 @@ static void handle_accepted(pollen_mesh *mesh, const pln_mesh_event *event) {
         pln_stream_unref(stream);
         return;
     }
-    pull(stream);
+    pull(stream, false);
     if (!push_accept(&mesh->accepts, stream)) {
         pollen_stream_reset(stream, POLLEN_STREAM_REFUSED);
         pollen_stream_close(stream);
     }
 }
 
-/* The core's stream is gone; what it still had for us has been pulled before. */
+/* The core's stream is gone; what it still has for us can be pulled now and not later. */
 static void handle_closed(pollen_stream *stream, const pln_mesh_event *event) {
-    pull(stream);
+    pull(stream, true);
     if (event->err == POLLEN_OK && !stream->fin_sent && !stream->reset_sent) {
         /* Only the peer can have ended our side, and where it did so along with its own there is no
          * other event that tells. */
@@ -284,7 +297,7 @@ void pln_stream_handle_event(pollen_mesh *mesh, const pln_mesh_event *event) {
         return; /* Its handle was given back. */
     }
     if (event->kind == PLN_MESH_STREAM_READABLE) {
-        pull(stream);
+        pull(stream, false);
     } else if (event->kind == PLN_MESH_STREAM_WRITABLE) {
         update_unacked(stream);
     } else if (event->kind == PLN_MESH_STREAM_RESET) {

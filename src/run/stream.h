@@ -5,7 +5,8 @@
  *
  * Reading: the loop fills rx up to RX_HIGH bytes and then leaves the rest with the core, so that
  *          the peer runs out of credit; the reader takes the whole queue at once and has it to
- *          itself.
+ *          itself.  When the session ends, what the core still holds is moved as well: it was
+ *          received, and is read before the end.
  * Writing: the writer fills tx while that and what the core has not yet had acknowledged are below
  *          PLN_STREAM_SEND_HIGH; the loop hands all of it on.
  *
@@ -36,6 +37,7 @@ struct pollen_stream {
     UT_hash_handle hh;
     bool known; /* In the loop's table. */
     bool fin_sent, reset_sent, stop_sent;
+    size_t left; /* Of the bytes in rx when the session ended, what is beyond the usual. */
     /* guarded by monitor */
     pln_monitor monitor;
     pln_chunkq rx;

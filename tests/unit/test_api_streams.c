@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Streams between two meshes in one process. */
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -320,6 +321,41 @@ static void reading_and_writing_take_a_deadline(void **state) {
     pollen_stream_close(ends[1]);
 }
 
+/* More than the reader's queue of 1 MiB holds is there when the session ends. */
+static void what_was_received_is_read_after_the_session(void **state) {
+    rig *r = *state;
+    enum { SIZE = 1300 * 1000 };
+    static uint8_t got[SIZE + 1];
+    const flow f = {.size = SIZE, .salt = 3};
+    static uint8_t bytes[SIZE];
+    for (size_t i = 0; i < SIZE; i++) {
+        bytes[i] = flow_byte(&f, i);
+    }
+    pollen_stream *ends[2];
+    rig_open(r, 1, ends);
+    write_all(ends[1], bytes, SIZE);
+    pollen_session_info info;
+    const int64_t end = rig_now_ms() + SOON_MS;
+    do {
+        assert_true(rig_now_ms() < end);
+        (void)poll(NULL, 0, 1);
+        assert_ok(pollen_mesh_session_info(r->mesh[0], &r->key[1], &info));
+    } while (info.bytes_in < SIZE); /* With headers and repetitions, so some may lack. */
+    pollen_mesh_close_peer_session(r->mesh[1], &r->key[0], POLLEN_END_GRACEFUL);
+    rig_wait_event(r->mesh[0], POLLEN_EVENT_DISCONNECTED, &r->key[1], NULL);
+    size_t total = 0, part = 0;
+    pollen_err err = POLLEN_OK;
+    do {
+        total += part;
+        err = pollen_stream_read(ends[0], got + total, SIZE + 1 - total, SOON_MS, NULL, &part);
+    } while (err == POLLEN_OK);
+    assert_int_equal(err, POLLEN_ENOTCONN);
+    assert_in_range(total, 1100 * 1000, SIZE);
+    assert_memory_equal(got, bytes, total);
+    pollen_stream_close(ends[0]);
+    pollen_stream_close(ends[1]);
+}
+
 int main(void) {
 #define STREAM_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -336,6 +372,7 @@ int main(void) {
         STREAM_TEST(opening_and_closing_does_not_use_up_the_peer),
         STREAM_TEST(a_stream_ends_with_its_session),
         STREAM_TEST(reading_and_writing_take_a_deadline),
+        STREAM_TEST(what_was_received_is_read_after_the_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -405,6 +405,67 @@ static void streams_end_with_their_session(void **state) {
     assert_true(open_stream(p, 5) > two); /* Ids are not used twice. */
 }
 
+/* Ends while nobody looks; then its owner reads what is left when it hears of the end. */
+static void expect_left(pair *p, mp_node *node, pln_stream_id stream, bool is_fin) {
+    char text[16] = "";
+    bool fin = false;
+    pln_mesh_event event;
+    size_t closed = 0;
+    while (pln_mesh_poll_event(node->mesh, &event)) {
+        if (event.kind == PLN_MESH_STREAM_CLOSED && event.stream == stream) {
+            assert_int_equal(event.err, POLLEN_ENOTCONN);
+            assert_int_equal(take(node, stream, text, &fin), 4);
+            closed++;
+        }
+    }
+    assert_int_equal(closed, 1);
+    assert_string_equal(text, "last");
+    assert_int_equal(fin, is_fin);
+    assert_null(pln_mesh_stream_recv(node->mesh, stream, &fin));
+    mp_run(p->world, PLN_MS(1));
+}
+
+static void what_was_received_outlives_the_session(void **state) {
+    pair *p = *state;
+    mp_join(p->a, p->b);
+    static const struct {
+        bool fin, by_receiver;
+    } rows[] = {{true, false}, {false, false}, {true, true}, {false, true}};
+    for (size_t i = 0; i < 4; i++) {
+        mp_forget(p->b);
+        pln_stream_id stream = open_stream(p, 5);
+        mp_run(p->world, PLN_MS(50));
+        pln_stream_id other = accepted(p->b, 0);
+        p->b->hold_events = true;
+        assert_int_equal(put(p->a, stream, "last", rows[i].fin), POLLEN_OK);
+        mp_run(p->world, PLN_MS(50));
+        mp_node *closer = rows[i].by_receiver ? p->b : p->a;
+        mp_node *peer = rows[i].by_receiver ? p->a : p->b;
+        pln_mesh_close_peer(closer->mesh, mp_key(peer), POLLEN_END_GRACEFUL, p->world->now);
+        mp_run(p->world, PLN_MS(50));
+        expect_left(p, p->b, other, rows[i].fin);
+        p->b->hold_events = false;
+        mp_join(p->a, p->b);
+    }
+}
+
+/* Nobody asks for events any more, and nothing is left behind. */
+static void what_nobody_takes_is_freed(void **state) {
+    pair *p = *state;
+    mp_join(p->a, p->b);
+    pln_stream_id stream = open_stream(p, 5);
+    mp_run(p->world, PLN_MS(50));
+    p->b->hold_events = true;
+    assert_int_equal(put(p->a, stream, "last", true), POLLEN_OK);
+    mp_run(p->world, PLN_MS(50));
+    pln_mesh_close_peer(p->a->mesh, mp_key(p->b), POLLEN_END_GRACEFUL, p->world->now);
+    mp_run(p->world, PLN_MS(50));
+    pln_mesh_event event;
+    while (pln_mesh_poll_event(p->b->mesh, &event) && event.kind != PLN_MESH_STREAM_CLOSED) {
+    }
+    mp_kill(p->b);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -425,6 +486,8 @@ int main(void) {
         TEST(a_reset_within_the_port_is_not_told),
         TEST(resets_arrive_with_their_code_and_stops_arrive),
         TEST(streams_end_with_their_session),
+        TEST(what_was_received_outlives_the_session),
+        TEST(what_nobody_takes_is_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

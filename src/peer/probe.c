@@ -39,6 +39,26 @@ void pln_peer_probe_on_permanent(pollen_peer_store *store, pln_peer *peer) {
     }
 }
 
+void pln_peer_probe_on_forgotten(pollen_peer_store *store, pln_peer *peer) {
+    pln_peer *before = NULL;
+    for (pln_peer *at = store->permanents; at != peer; at = at->permanent_next) {
+        PLN_ASSERT(at != NULL);
+        before = at;
+    }
+    *(before == NULL ? &store->permanents : &before->permanent_next) = peer->permanent_next;
+    if (store->permanents_last == peer) {
+        store->permanents_last = before;
+    }
+    if (store->probe_next == peer) {
+        store->probe_next = peer->permanent_next;
+    }
+    store->permanent_count--;
+    if (store->permanents == NULL) {
+        plan(store, 0);
+        PLN_ASSERT(store->probe_at == PLN_TS_NEVER);
+    }
+}
+
 void pln_peer_probe_on_connected(pollen_peer_store *store) {
     store->connected_count++;
     plan(store, 0);

@@ -206,6 +206,9 @@ static pollen_err step_known(pollen_peer_store *store, pln_peer *peer,
     if (peer->state == POLLEN_PEER_ABSENT) {
         PLN_ASSERT(peer->queue == PLN_PEER_QUEUE_NONE);
         PLN_ASSERT(!peer->has_output);
+        if (peer->permanent) {
+            pln_peer_probe_on_forgotten(store, peer);
+        }
         pln_tree_remove(&store->by_key, &peer->by_key);
         destroy_peer(peer);
     }

@@ -136,6 +136,7 @@ size_t pln_peer_input_addrs(const pollen_peer_input *input);
 pln_ts pln_peer_after_delay(const pollen_peer_store *store, pln_dur delay);
 
 void pln_peer_probe_on_permanent(pollen_peer_store *store, pln_peer *peer);
+void pln_peer_probe_on_forgotten(pollen_peer_store *store, pln_peer *peer); /* A permanent one. */
 void pln_peer_probe_on_connected(pollen_peer_store *store);
 void pln_peer_probe_on_lost(pollen_peer_store *store, pollen_end_reason reason);
 void pln_peer_probe_tick(pollen_peer_store *store);

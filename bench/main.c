@@ -34,6 +34,11 @@ const bench_row bench_rows[] = {
      .prototype = 27.5, .measure = bench_row_memory},
     {.name = "send", .title = "Send to a stopped peer, p99", .unit = "us",
      .against = "Send to a healthy one", .floor = 2, .measure = bench_row_send},
+    {.name = "forward", .title = "forwarded TCP throughput", .unit = "Gbit/s",
+     .against = "plain TCP", .floor = 0.08, .higher_is_better = true, .is_share = true,
+     .measure = bench_row_forward},
+    {.name = "connect", .title = "connect by a forward, p50", .unit = "us",
+     .against = "plain TCP", .floor = 25, .measure = bench_row_connect},
 };
 /* clang-format on */
 const size_t bench_row_count = sizeof bench_rows / sizeof bench_rows[0];

@@ -11,5 +11,7 @@ bool bench_row_round_trip(const bench_options *options, bench_sample *ret);
 bool bench_row_handshake(const bench_options *options, bench_sample *ret);
 bool bench_row_memory(const bench_options *options, bench_sample *ret);
 bool bench_row_send(const bench_options *options, bench_sample *ret);
+bool bench_row_forward(const bench_options *options, bench_sample *ret);
+bool bench_row_connect(const bench_options *options, bench_sample *ret);
 
 #endif

@@ -148,9 +148,12 @@ enum { PLN_PUNCHES_MAX = 32 };       /* At once; a node that joins a large clust
 enum { PLN_PUNCH_TARGETS_MAX = 16 }; /* As PLN_ADDRS_MAX. */
 
 /* Addresses that probes are sent to from the main socket, and further sources of the peer's that
- * are heard and answered in kind.  Each takes an entry of our NAT, and eight are what a pair of easy
- * NATs is worth. */
+ * are heard and answered in kind.  Each takes an entry of our NAT, and eight are what a pair of
+ * easy NATs is worth. */
 enum { PLN_PUNCH_TRIED_MAX = 6, PLN_PUNCH_LEARNED_MAX = 2 };
+
+/* The same for peers that may come from any port, on the main socket and on all others together. */
+enum { PLN_PUNCH_LEARNED_ANY_PORT_MAX = 4, PLN_PUNCH_LEARNED_SOCKETS_MAX = 8 };
 
 enum { PLN_SOCKETS_MAX = 512 }; /* Beside the main one, those lent to sessions included. */
 
@@ -158,18 +161,21 @@ enum { PLN_SOCKETS_MAX = 512 }; /* Beside the main one, those lent to sessions i
  * product of 1 - 256 / (64512 - i).  The next 768 would add half a percent, and home routers hold
  * few thousand flows for the whole household. */
 enum { PLN_BIRTHDAY_SOCKETS = 256, PLN_BIRTHDAY_PORTS = 1280 };
+
+/* When the spray is over, its holes wait for whom they fit: so many sockets are given up for new
+ * ones, each of which fits with 2 %, and then the chance that none ever did is one in 10,000. */
+enum { PLN_BIRTHDAY_RENEWALS = 384, PLN_BIRTHDAY_RENEWALS_PER_S = 250 };
+
+/* A side whose NAT is unknown does both, with as many flows together: 99.8 %. */
+enum { PLN_BIRTHDAY_BOTH_PORTS = 768, PLN_BIRTHDAY_BOTH_RENEWALS = 256 };
 enum { PLN_BIRTHDAY_PORTS_PER_S = 1000 }; /* Routers drop new flows that come much faster. */
 enum { PLN_BIRTHDAY_SOCKETS_PER_S = 2000 };
 
-/* The reference sends what it has at the first moment and listens no longer than a second; 512 are
- * twice its own number. */
+/* The reference sends what it has at the first moment, and its sockets listen no longer than a
+ * second: 512 ports are twice its own number.  The 255 holes that it leaves stay open for longer,
+ * so that as many new sockets are worth trying. */
 enum { PLN_BIRTHDAY_ONE_SHOT_PORTS = 512, PLN_BIRTHDAY_ONE_SHOT_PER_S = 8000 };
-
-/* When the spray is over, its holes wait for whom they fit: so many sockets are given up for new
- * ones, each of which fits with 2 %, and then the chance that none ever did is one in 10,000.  The
- * reference leaves 255 holes. */
-enum { PLN_BIRTHDAY_RENEWALS = 384, PLN_BIRTHDAY_ONE_SHOT_RENEWALS = 768 };
-enum { PLN_BIRTHDAY_RENEWALS_PER_S = 250 };
+enum { PLN_BIRTHDAY_ONE_SHOT_RENEWALS = 512 };
 
 /* Between two birthdays with one peer, doubled with each that failed, and with any peer at one
  * address, whoever names it. */
@@ -177,8 +183,8 @@ enum { PLN_BIRTHDAY_RENEWALS_PER_S = 250 };
 #define PLN_BIRTHDAY_INTERVAL_MAX PLN_S(600)
 #define PLN_BIRTHDAY_ADDRESS_INTERVAL PLN_S(5)
 
-/* Two sequential NATs: each side aims so far ahead of the port last seen, with so many sockets, that
- * fifteen flows of others on either side do not matter. */
+/* Two sequential NATs: each side aims so far ahead of the port last seen, with so many sockets,
+ * that fifteen flows of others on either side do not matter. */
 enum { PLN_SCATTER_SOCKETS = 25, PLN_SCATTER_AHEAD = 20 };
 enum { PLN_PREDICTED_PORTS = 8 };
 
@@ -197,8 +203,8 @@ enum { PLN_PROBES_BURST = 4000, PLN_PROBES_PER_S = 1000 };
 enum { PLN_PROBE_ANSWERS_BURST = 64, PLN_PROBE_ANSWERS_PER_S = 200 };
 enum { PLN_PROBE_ANSWERS_WAITING_MAX = 64 };
 
-/* And to requests of strangers, who may be peers whose trigger is late: for each source, which is an
- * IPv4 address or an IPv6 /64, and for all.  An answer is as large as its request. */
+/* And to requests of strangers, who may be peers whose trigger is late: for each source, which is
+ * an IPv4 address or an IPv6 /64, and for all.  An answer is as large as its request. */
 enum { PLN_PROBE_STRANGERS_MAX = 64 };
 enum { PLN_PROBE_STRANGER_BURST = 4, PLN_PROBE_STRANGER_PER_S = 2 };
 enum { PLN_PROBE_STRANGERS_BURST = 64, PLN_PROBE_STRANGERS_PER_S = 32 };

@@ -100,19 +100,21 @@ static bool is_of_peer(const sock_punch *punch, const pollen_addr *addr) {
 /* The peer came from an address that we do not send to yet: it chose another port for us. */
 static void learn(sock_punch *punch, const pln_path *path, pln_ts now) {
     bool on_main = path->via == PLN_VIA_MAIN;
-    size_t most = PLN_PUNCH_LEARNED_MAX;
-    if (!pln_nat_is_open(&punch->plan.theirs)) {
-        most += PLN_PUNCH_LEARNED_MAX;
+    size_t *learned = on_main ? &punch->learned : &punch->learned_on_sockets;
+    size_t most = PLN_PUNCH_LEARNED_SOCKETS_MAX;
+    if (on_main) {
+        most = pln_nat_is_open(&punch->plan.theirs) ? PLN_PUNCH_LEARNED_MAX
+                                                    : PLN_PUNCH_LEARNED_ANY_PORT_MAX;
     }
-    if (on_main ? punch->learned >= most : punch->way_count >= 2 * PLN_BIRTHDAY_SOCKETS) {
+    if (*learned == most) {
         return;
     }
     sock_way way = {.via = path->via,
                     .remote = path->remote,
                     .method = pln_sock_punch_method_now(punch),
                     .rhythm = SOCK_RHYTHM_HEARD};
-    if (pln_sock_way_add(punch, &way, now) != NULL && on_main) {
-        punch->learned++;
+    if (pln_sock_way_add(punch, &way, now) != NULL) {
+        (*learned)++;
     }
 }
 
@@ -131,7 +133,7 @@ static bool concerns(const sock_punch *punch, const sock_via *via, const pollen_
     return !punch->ended && (via == NULL || via->punch == punch) && is_of_peer(punch, source);
 }
 
-static void hear_request(pln_sock *sock, const sock_via *via, const pln_datagram *datagram,
+static void hear_request(pln_sock *sock, sock_via *via, const pln_datagram *datagram,
                          const pln_probe *probe, pln_ts now) {
     sock_punch *answers_for = NULL;
     for (size_t i = 0; i < sock->punch_count; i++) {
@@ -143,9 +145,14 @@ static void hear_request(pln_sock *sock, const sock_via *via, const pln_datagram
     }
     if (answers_for == NULL) {
         hear_stranger(sock, datagram, probe, now);
-    } else if (pln_bucket_take(&answers_for->answers, PLN_PROBE_ANSWERS_PER_S,
-                               PLN_PROBE_ANSWERS_BURST, now) &&
-               answer(sock, datagram, probe)) {
+        return;
+    }
+    if (via != NULL) {
+        via->has_hole = true; /* The answer may be all that the peer needs to dial. */
+    }
+    if (pln_bucket_take(&answers_for->answers, PLN_PROBE_ANSWERS_PER_S, PLN_PROBE_ANSWERS_BURST,
+                        now) &&
+        answer(sock, datagram, probe)) {
         answers_for->stats.answers_sent++;
     }
 }
@@ -198,7 +205,7 @@ void pln_sock_handle_probe(pln_sock *sock, const pln_datagram *datagram, pln_ts 
         !pln_addr_is_sendable(&datagram->path.remote)) {
         return;
     }
-    const sock_via *via = NULL;
+    sock_via *via = NULL;
     if (datagram->path.via != PLN_VIA_MAIN) {
         via = pln_sock_via_find(sock, datagram->path.via);
         if (via == NULL || via->state != SOCK_VIA_OPEN) {

@@ -35,6 +35,7 @@ typedef struct sock_way {
     pln_ts started_at;
     pln_ts next_at; /* PLN_TS_NEVER: no more. */
     pln_ts sent_at; /* The last; PLN_TS_NEVER: none yet. */
+    unsigned heard; /* How often the peer's requests hastened ours. */
     bool is_open;   /* A response came along it. */
 } sock_way;
 
@@ -89,7 +90,8 @@ struct sock_punch {
     uint8_t nonce[PLN_PROBE_NONCE_BYTES];
     pollen_addr aim; /* Where others see the peer: what sockets, spray and predictions go by. */
     size_t memory;   /* Index in sock->memories. */
-    size_t learned;  /* Ways of peers that came from elsewhere, on the main socket. */
+    size_t learned;  /* Ways that the peer was heard along first, on the main socket */
+    size_t learned_on_sockets; /* and on others. */
     bool birthday;
 
     sock_way *ways;
@@ -157,9 +159,9 @@ typedef enum sock_via_state {
 typedef struct sock_via {
     uint32_t via;
     sock_via_state state;
-    bool unwanted; /* ASKED: to be closed as soon as it is open. */
-    bool lent;     /* To a session. */
-    bool has_hole;
+    bool unwanted;     /* ASKED: to be closed as soon as it is open. */
+    bool lent;         /* To a session. */
+    bool has_hole;     /* Or the peer was heard on it, and may have one. */
     sock_punch *punch; /* NULL: lent, or lingering. */
     pln_ts linger_until;
     uint8_t nonce[PLN_PROBE_NONCE_BYTES];

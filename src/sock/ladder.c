@@ -66,11 +66,20 @@ static pln_dur birthday_after(const pln_punch_plan *plan) {
 
 static void plan_birthday(const pln_punch_plan *plan, pln_ladder *ladder) {
     pln_dur after = birthday_after(plan);
-    if (!pln_nat_is_open(&plan->ours) && !is_hard(&plan->theirs)) {
+    bool sockets = !pln_nat_is_open(&plan->ours) && !is_hard(&plan->theirs);
+    bool spray = !is_hard(&plan->ours) && !pln_nat_is_open(&plan->theirs);
+    if (sockets) {
         add(ladder, PLN_RUNG_SOCKETS, after);
     }
-    if (!is_hard(&plan->ours) && !pln_nat_is_open(&plan->theirs)) {
+    if (spray) {
         add(ladder, PLN_RUNG_SPRAY, plan->one_shot ? 0 : after + SPRAY_LATER);
+    }
+    bool both = sockets && spray;
+    ladder->spray = both ? PLN_BIRTHDAY_BOTH_PORTS : PLN_BIRTHDAY_PORTS;
+    ladder->renewals = both ? PLN_BIRTHDAY_BOTH_RENEWALS : PLN_BIRTHDAY_RENEWALS;
+    if (plan->one_shot) {
+        ladder->spray = PLN_BIRTHDAY_ONE_SHOT_PORTS;
+        ladder->renewals = PLN_BIRTHDAY_ONE_SHOT_RENEWALS;
     }
 }
 

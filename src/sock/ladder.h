@@ -29,6 +29,8 @@ typedef struct pln_ladder {
     pln_ladder_step steps[PLN_LADDER_STEPS_MAX];
     size_t tried_max;  /* Of the targets. */
     size_t probes_max; /* In all. */
+    size_t spray;      /* Ports, if there is a spray; */
+    size_t renewals;   /* sockets, if there are many. */
 } pln_ladder;
 
 void pln_ladder_plan(const pln_punch_plan *plan, pln_ladder *ret);

@@ -123,7 +123,7 @@ static void try_predicted(sock_punch *punch, pln_ts now) {
 /* Sockets are given up from then on: every probe that fits an old one had the time to arrive. */
 static void plan_renewals(sock_punch *punch, pln_ts now) {
     bool one_shot = punch->plan.one_shot;
-    punch->renewals_left = one_shot ? PLN_BIRTHDAY_ONE_SHOT_RENEWALS : PLN_BIRTHDAY_RENEWALS;
+    punch->renewals_left = punch->ladder.renewals;
     punch->renew_at = pln_ts_add(now, one_shot ? RENEW_AFTER_ONE_SHOT : RENEW_AFTER);
 }
 
@@ -141,7 +141,7 @@ static void want_sockets(sock_punch *punch, pln_punch_method method, pln_ts now)
 }
 
 static void start_spray(sock_punch *punch, pln_ts now) {
-    punch->spray_left = punch->plan.one_shot ? PLN_BIRTHDAY_ONE_SHOT_PORTS : PLN_BIRTHDAY_PORTS;
+    punch->spray_left = punch->ladder.spray;
     punch->spray_at = now;
 }
 

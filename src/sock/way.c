@@ -38,14 +38,15 @@ static const rhythm rhythms[] = {
     [SOCK_RHYTHM_PREDICTED] = {1, 3, {0, 100, 200, 400}, 400},
     [SOCK_RHYTHM_SCATTERED] = {1, 4, {0, 60, 110, 200, 400}, 300},
     [SOCK_RHYTHM_MANY]      = {2, 3, {0, 500, 1400, 1900}, 600},
-    [SOCK_RHYTHM_MANY_ONE_SHOT] = {1, 4, {0, 40, 140, 440, 1000}, 600},
-    [SOCK_RHYTHM_RENEWED]   = {0, 1, {0, 250}, 500},
+    [SOCK_RHYTHM_MANY_ONE_SHOT] = {1, 3, {0, 40, 240, 1000}, 1000},
+    [SOCK_RHYTHM_RENEWED]   = {0, 1, {0, 250}, 1000},
     [SOCK_RHYTHM_HEARD]     = {0, 4, {0, 50, 100, 200, 400}, 200},
 };
 /* clang-format on */
 
 /* A request that is heard calls for one of ours, but not for one each. */
 #define HEARD_GAP PLN_MS(20)
+#define HEARD_MAX 8 /* Whoever can only make us send, and hears no answer, gains little. */
 
 static pln_dur offset_of(const rhythm *r, unsigned beat) {
     if (beat <= r->last) {
@@ -105,9 +106,10 @@ void pln_sock_way_drop(sock_punch *punch, uint32_t via) {
 }
 
 void pln_sock_way_heard(sock_way *way, pln_ts now) {
-    if (way->is_open) {
+    if (way->is_open || way->heard == HEARD_MAX) {
         return;
     }
+    way->heard++;
     way->rhythm = SOCK_RHYTHM_HEARD;
     way->beat = 0;
     way->started_at = now;

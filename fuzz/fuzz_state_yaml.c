@@ -14,7 +14,18 @@ static bool recode_state(const uint8_t *data, size_t size, pln_bytes *ret) {
     return true;
 }
 
+/* Of any text something can be had, nothing perhaps, that can be written. */
+static void check_salvage(const uint8_t *data, size_t size) {
+    pln_saved_state state;
+    pln_bytes text = {0};
+    FUZZ_CHECK(pln_saved_state_salvage((const char *)data, size, &state) == POLLEN_OK);
+    FUZZ_CHECK(pln_saved_state_encode(&state, &text) == POLLEN_OK);
+    pln_saved_state_fini(&state);
+    pln_bytes_fini(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    check_salvage(data, size);
     fuzz_check_stable(recode_state, data, size);
     return 0;
 }

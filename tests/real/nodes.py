@@ -76,6 +76,12 @@ class Node:
         info = wait_for("a control socket that answers", lambda: self.ask_once("info"), pause=0.001)
         self.port, self.key = info["port"], info["id"]
 
+    def cpu_seconds(self):
+        """Used by the daemon so far."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -112,6 +118,13 @@ class Node:
 
     def connected(self):
         return {key for key, peer in self.peers().items() if peer["state"] == "connected"}
+
+    def ask_connected(self):
+        """As connected(), None while the daemon does not answer."""
+        try:
+            return self.connected()
+        except OSError:
+            return None
 
     def ping(self, key, timeout_s):
         """True when a reply came."""

@@ -234,6 +234,50 @@ static void test_a_session_withdraws_what_was_not_pulled(void **state) {
     assert_int_equal(outputs(POLLEN_PEER_OUTPUT_CONNECTED), 1);
 }
 
+static void forget(int64_t ms, uint32_t peer) {
+    const pollen_peer_input revoked = {
+        .kind = POLLEN_PEER_INPUT_FORGET, .peer = rig_key(peer), .permanent = true};
+    assert_int_equal(rig_step(&rig, ms, &revoked), POLLEN_OK);
+}
+
+/* In the middle of a round, too. */
+static void test_the_forgotten_are_not_probed(void **state) {
+    (void)state;
+    for (uint32_t gone = 0; gone < 12; gone++) {
+        rig_close(&rig);
+        rig_open(&rig);
+        for (uint32_t i = 0; i < 12; i++) {
+            rig_discover_permanent(&rig, 0, i, ADDR_A);
+        }
+        (void)rig_tick(&rig, 0);
+        const pollen_peer_input tick = {.kind = POLLEN_PEER_INPUT_TICK};
+        assert_int_equal(pollen_peer_store_step(rig.store, PLN_MS(500), &tick), POLLEN_OK);
+        forget(500, gone);
+        for (size_t i = 0; i < rig.output_count; i++) {
+            assert_int_not_equal(rig.outputs[i].peer.bytes[4], gone);
+        }
+        for (int64_t ms = 1000; ms < 3000; ms += 500) {
+            assert_int_equal(probes_at(ms), 8);
+            for (size_t i = 0; i < rig.output_count; i++) {
+                assert_int_not_equal(rig.outputs[i].peer.bytes[4], gone);
+            }
+        }
+    }
+}
+
+static void test_when_all_are_forgotten_there_is_nothing_left_to_do(void **state) {
+    (void)state;
+    rig_discover_permanent(&rig, 0, 1, ADDR_A);
+    rig_discover_permanent(&rig, 0, 2, ADDR_A);
+    (void)rig_tick(&rig, 0);
+    forget(100, 2);
+    forget(200, 1);
+    assert_int_equal(next_ms(), RIG_NEVER);
+    rig_discover_permanent(&rig, 300, 3, ADDR_A);
+    (void)rig_tick(&rig, 300);
+    assert_int_equal(probes_at(800), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -252,6 +296,8 @@ int main(void) {
         TEST(test_a_probe_that_was_not_answered_says_nothing),
         TEST(test_a_refusal_before_any_probe_is_late),
         TEST(test_a_session_withdraws_what_was_not_pulled),
+        TEST(test_the_forgotten_are_not_probed),
+        TEST(test_when_all_are_forgotten_there_is_nothing_left_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,8 +73,9 @@ static void fail(const char *what) {
     exit(1);
 }
 
+/* Zero before the start: a peer that begins earlier may get through a NAT that lets everybody in. */
 static double since_start(const puncher *p) {
-    return (double)(int64_t)(now() - p->started_at) / 1e6;
+    return p->started_at == 0 ? 0 : (double)pln_ts_since(p->started_at, now()) / 1e6;
 }
 
 /* ---- Sockets --------------------------------------------------------------------------------- */
@@ -309,8 +310,10 @@ static void take_theirs(puncher *p, char **words, size_t count) {
 
 static void punch(puncher *p, unsigned wait_ms, unsigned budget_ms) {
     pln_ts at = now();
+    if (p->won) {
+        return;
+    }
     p->started_at = at + PLN_MS(wait_ms);
-    p->plan.peer.bytes[0] = 1;
     p->plan.attempt = 1;
     p->plan.at = p->started_at;
     p->plan.deadline = p->started_at + PLN_MS(budget_ms);
@@ -415,6 +418,7 @@ int main(int argc, char **argv) {
     if (fd < 0 || pln_sock_create(&config, &p.sock) != POLLEN_OK) {
         fail("no socket, or no memory");
     }
+    p.plan.peer.bytes[0] = 1;
     add_fd(&p, 0, UINT32_MAX);
     add_fd(&p, fd, PLN_VIA_MAIN);
     serve(&p);

@@ -109,6 +109,10 @@ __attribute__((format(printf, 4, 5))) pln_exit pln_fail(const pln_cli *cli, pln_
 __attribute__((format(printf, 4, 5))) pln_exit
 pln_fail_err(const pln_cli *cli, pollen_err err, const char *hint, const char *format, ...);
 
+/* The hint as it is shown: into text[PLN_HINT_BYTES], or hint itself where nothing is added. */
+enum { PLN_HINT_BYTES = 2048 };
+const char *pln_hint_text(const pln_cli *cli, const char *hint, char *text);
+
 /* A hint alone, after something that went well. */
 void pln_hint(const pln_cli *cli, const char *hint);
 

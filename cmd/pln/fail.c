@@ -26,30 +26,29 @@ static void append_option(const pln_cli *cli, const char *name, char *text, size
     }
 }
 
-/* Into text[MESSAGE_BYTES]; returns text, or the hint itself where nothing is to be added. */
-static const char *complete_hint(const pln_cli *cli, const char *hint, char *text) {
+const char *pln_hint_text(const pln_cli *cli, const char *hint, char *text) {
     if (hint == NULL || strncmp(hint, "pln ", 4) != 0 || strncmp(hint, "pln help", 8) == 0) {
         return hint;
     }
-    snprintf(text, MESSAGE_BYTES, "pln");
-    append_option(cli, "dir", text, MESSAGE_BYTES);
-    append_option(cli, "socket", text, MESSAGE_BYTES);
+    snprintf(text, PLN_HINT_BYTES, "pln");
+    append_option(cli, "dir", text, PLN_HINT_BYTES);
+    append_option(cli, "socket", text, PLN_HINT_BYTES);
     const size_t used = strlen(text);
-    snprintf(text + used, MESSAGE_BYTES - used, "%s", hint + 3);
+    snprintf(text + used, PLN_HINT_BYTES - used, "%s", hint + 3);
     return text;
 }
 
 void pln_hint(const pln_cli *cli, const char *hint) {
-    char text[MESSAGE_BYTES];
-    fprintf(stderr, "hint: %s\n", complete_hint(cli, hint, text));
+    char text[PLN_HINT_BYTES];
+    fprintf(stderr, "hint: %s\n", pln_hint_text(cli, hint, text));
 }
 
 static pln_exit report(const pln_cli *cli, pln_exit code, const char *hint, const char *message) {
-    char text[MESSAGE_BYTES];
+    char text[PLN_HINT_BYTES];
     if (cli->quiet) {
         return code;
     }
-    hint = complete_hint(cli, hint, text);
+    hint = pln_hint_text(cli, hint, text);
     fflush(stdout);
     fprintf(stderr, "pln: %s\n", message);
     if (hint != NULL) {

@@ -21,6 +21,7 @@ typedef struct field {
 /* clang-format off */
 static const char *const verb_names[PLN_REQUEST_VERBS] = {
     [PLN_REQUEST_CONNECT]        = "connect",
+    [PLN_REQUEST_DIAGNOSE]       = "diagnose",
     [PLN_REQUEST_DISCONNECT]     = "disconnect",
     [PLN_REQUEST_INFO]           = "info",
     [PLN_REQUEST_METRICS]        = "metrics",

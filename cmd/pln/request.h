@@ -9,6 +9,7 @@
  *
  *   status         one pollen.status/1
  *   status_all     the same with members that are revoked
+ *   diagnose       one pollen.diagnosis/1: a status, and what explains it
  *   info           one pollen.info/1: what other verbs need to know of the daemon
  *   metrics        pollen.metrics/1, with series of up to `count` peers
  *   watch          pollen.event/1 until the client hangs up
@@ -44,6 +45,7 @@
 
 typedef enum pln_request_verb {
     PLN_REQUEST_CONNECT,
+    PLN_REQUEST_DIAGNOSE,
     PLN_REQUEST_DISCONNECT,
     PLN_REQUEST_INFO,
     PLN_REQUEST_METRICS,

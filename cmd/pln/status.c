@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/key.h"
-#include "pln/known.h"
 #include "pln/out.h"
 #include "run/clock.h"
 
@@ -101,7 +100,7 @@ static json_t *observed_json(pollen_mesh *mesh) {
     return array;
 }
 
-static json_t *self_json(pln_daemon *daemon, pollen_mesh *mesh) {
+json_t *pln_self_json(pln_daemon *daemon, pollen_mesh *mesh) {
     char id[POLLEN_KEY_HEX_BYTES];
     json_t *cluster;
     const pollen_key key = pollen_mesh_key(mesh);
@@ -133,7 +132,7 @@ static json_t *addr_json(const pln_known_peer *known, const pollen_session_info 
     return addr == NULL ? json_null() : pln_json_addr(addr);
 }
 
-static json_t *peer_json(pollen_mesh *mesh, const pln_known_peer *known, pln_now now) {
+json_t *pln_peer_json(pollen_mesh *mesh, const pln_known_peer *known, pln_now now) {
     static const pollen_peer heard_of = {.state = POLLEN_PEER_DISCOVERED,
                                          .since_ns = POLLEN_PEER_NEVER,
                                          .next_action_ns = POLLEN_PEER_NEVER};
@@ -165,7 +164,7 @@ static json_t *peers_json(pollen_mesh *mesh, bool with_revoked) {
     json_t *array = json_array();
     for (size_t i = 0; array != NULL && i < known.count; i++) {
         if (with_revoked || !pln_known_is_revoked(&known.items[i])) {
-            json_array_append_new(array, peer_json(mesh, &known.items[i], now));
+            json_array_append_new(array, pln_peer_json(mesh, &known.items[i], now));
         }
     }
     pln_known_fini(&known);
@@ -211,8 +210,8 @@ static json_t *services_json(pollen_mesh *mesh) {
 
 json_t *pln_status_json(pln_daemon *daemon, pollen_mesh *mesh, bool with_revoked) {
     return json_pack("{s:s, s:o, s:o, s:o}", "schema", "pollen.status/1", "self",
-                     self_json(daemon, mesh), "peers", peers_json(mesh, with_revoked), "services",
-                     services_json(mesh));
+                     pln_self_json(daemon, mesh), "peers", peers_json(mesh, with_revoked),
+                     "services", services_json(mesh));
 }
 
 json_t *pln_info_json(pln_daemon *daemon, pollen_mesh *mesh) {

@@ -7,9 +7,12 @@
 
 #include "base/time.h"
 #include "pln/daemon.h"
+#include "pln/known.h"
 
 /* Owner: new references; NULL when there is no memory or the mesh closed. */
 json_t *pln_status_json(pln_daemon *daemon, pollen_mesh *mesh, bool with_revoked);
+json_t *pln_self_json(pln_daemon *daemon, pollen_mesh *mesh);
+json_t *pln_peer_json(pollen_mesh *mesh, const pln_known_peer *known, pln_now now);
 json_t *pln_info_json(pln_daemon *daemon, pollen_mesh *mesh);
 
 /* "direct": the kind of way a session takes.  The only one of this version. */

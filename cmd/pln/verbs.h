@@ -7,6 +7,7 @@
 
 extern const pln_verb pln_verb_connect;
 extern const pln_verb pln_verb_disconnect;
+extern const pln_verb pln_verb_doctor;
 extern const pln_verb pln_verb_down;
 extern const pln_verb pln_verb_help;
 extern const pln_verb pln_verb_id;

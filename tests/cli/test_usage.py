@@ -7,7 +7,7 @@ import subprocess
 import pln
 
 VERBS = ["init", "up", "down", "invite", "join", "status", "ping", "pipe listen", "pipe connect", "id",
-         "logs", "purge", "version", "help", "wait", "revoke", "metrics"]
+         "logs", "purge", "version", "help", "wait", "revoke", "metrics", "doctor"]
 
 
 class Help(pln.TestCase):

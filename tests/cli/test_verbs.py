@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator asks of a running cluster: wait, revoke, metrics."""
+"""What an operator asks of a running cluster: wait, revoke, metrics, doctor."""
 import os
 import pty
 import re
+import socket
 import subprocess
 import threading
+import time
 
 import pln
 
@@ -91,6 +93,15 @@ class Revoke(pln.TestCase):
         member.must("down")
         member.up()
         self.check(member.run("wait", "--timeout", "2s"), 7)
+
+    def test_survives_a_restart(self):
+        root, member = self.cluster(2)
+        key = member.id()
+        root.must("revoke", "--yes", key)
+        root.kill()
+        root.up()
+        everybody = root.must("status", "--all", "--json").json()
+        self.assertEqual([(peer["id"], peer["revoked"]) for peer in everybody["peers"]], [(key, True)])
 
     def test_only_the_root_may(self):
         root, member = self.cluster(2)
@@ -232,6 +243,129 @@ class Metrics(pln.TestCase):
         none = root.must("metrics", "--peers", "0").out
         self.assertNotIn("peer=", none)
         self.check_fails(root.run("metrics", "--peers", "-1"), 2, "--peers")
+
+
+class Doctor(pln.TestCase):
+    def report(self, node, *args, code=0):
+        value = self.check(node.run("doctor", "--json", *args), code).json()
+        self.check_shape(value, "doctor")
+        results = [check["result"] for check in value["checks"]]
+        worst = next(word for word in ("fail", "warn", "pass") if word in results)
+        self.assertEqual(value["verdict"], worst)
+        return value["checks"]
+
+    def find(self, checks, name, result):
+        """The one check of this name and result."""
+        found = [check for check in checks if (check["check"], check["result"]) == (name, result)]
+        self.assertEqual(len(found), 1, f"{name} {result} in {checks}")
+        return found[0]
+
+    def test_a_healthy_node_passes_and_nothing_is_changed(self):
+        root, member = self.cluster(2)
+        for node in (root, member):
+            checks = self.report(node)
+            for name in ("directory", "key", "certificate", "config", "clock", "daemon", "port",
+                         "bootstrap", "renewal", "sessions"):
+                self.find(checks, name, "pass")
+            self.assertIn("--ips", self.find(checks, "addresses", "warn")["fix"])
+        self.assertEqual(self.find(self.report(root, member.id()[:9]), "peer", "pass")["peer"], member.id())
+        human = self.check(root.run("doctor", member.id()), 0)
+        self.assertRegex(human.out, r"(?m)^PASS  directory     ")
+        self.assertRegex(human.out, rf"(?m)^PASS  {member.id()[:12]}  connected, direct via ")
+        self.assertEqual(human.err, "")
+        member.must("down")
+        before = pln.tree_hash(member.dir)
+        self.report(member, code=1)
+        self.assertEqual(pln.tree_hash(member.dir), before)
+
+    def test_nothing_there_at_all(self):
+        node = self.node()
+        checks = self.report(node, code=1)
+        self.assertEqual(self.find(checks, "directory", "fail")["fix"], f"pln --dir {node.dir} init")
+        self.assertEqual(self.find(checks, "daemon", "fail")["fix"], f"pln --dir {node.dir} up --detach")
+        result = self.check(node.run("doctor"), 1)
+        self.assertIn("2 of the checks failed", result.err)
+        self.assertFalse(os.path.exists(node.dir))
+
+    def test_files_that_the_daemon_would_refuse(self):
+        node = self.node()
+        node.must("init")
+        key = os.path.join(node.dir, "keys", "ed25519.key")
+        os.chmod(key, 0o644)
+        check = self.find(self.report(node, code=1), "directory", "fail")
+        self.assertIn("ed25519.key has mode 0644", check["message"])
+        self.assertTrue(check["fix"].startswith("chmod "))
+        subprocess.run(check["fix"], shell=True, check=True)
+        self.find(self.report(node, code=1), "directory", "pass")
+        with open(os.path.join(node.dir, "config.yaml"), "w", encoding="ascii") as file:
+            file.write("bootstrap_peers: {\n")
+        os.chmod(os.path.join(node.dir, "config.yaml"), 0o600)
+        self.assertIn("config.yaml", self.find(self.report(node, code=1), "config", "fail")["message"])
+
+    def test_a_node_without_a_cluster(self):
+        node = self.node()
+        node.id()
+        self.assertIn("join", self.find(self.report(node, code=1), "certificate", "fail")["fix"])
+
+    def test_a_clock_that_went_back(self):
+        node = self.node()
+        node.up()
+        self.find(self.report(node), "clock", "pass")
+        ahead = time.time() + 3600
+        os.utime(os.path.join(node.dir, "pln.log"), (ahead, ahead))
+        self.assertIn("went back", self.find(self.report(node), "clock", "warn")["message"])
+
+    def test_a_daemon_that_hangs(self):
+        path = os.path.join(self.root, "deaf.sock")
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.bind(path)
+            deaf.listen()
+            done = pln.run("doctor", "--json", "--socket", path, "--timeout", "200ms")
+        checks = self.check(done, 1).json()["checks"]
+        self.assertEqual([check["check"] for check in checks], ["daemon", "port"])
+        self.assertIn("does not answer", checks[0]["message"])
+
+    def test_a_peer_that_went(self):
+        root, member = self.cluster(2)
+        key = root.id()
+        root.must("down")
+        pln.until(lambda: member.peer(key)["state"] != "connected", "the end")
+        checks = self.report(member, code=1)
+        self.find(checks, "sessions", "fail")
+        self.find(checks, "bootstrap", "warn")
+        self.assertEqual(self.find(checks, "peer", "warn")["peer"], key)
+        check = self.find(self.report(member, key[:9], code=1), "peer", "fail")
+        self.assertRegex(check["message"], r"^last end \S+ ago \(\w+\): .*; (next try in|trying now)")
+        self.assertIsNotNone(check["fix"])
+
+    def test_certificates_that_ran_out_are_named(self):
+        root = self.node("root")
+        root.up()
+        guest = self.node("guest")
+        guest.must("join", "-", stdin=root.must("invite", "--guest", "--cert-ttl", "3s").out)
+        guest.up()
+        key = guest.id()
+        pln.until(lambda: root.peer(key) is not None, "the guest in the root's status")
+        pln.until(lambda: guest.status()["self"]["cert"]["health"] == "expired", "its end")
+        checks = self.report(guest, root.id(), code=1)
+        self.assertIn("join TOKEN", self.find(checks, "certificate", "fail")["fix"])
+        pln.until(lambda: root.peer(key)["state"] != "connected", "the end of the session")
+        check = self.find(self.report(root, key, code=1), "peer", "fail")
+        self.assertIn("certificate", check["message"])
+
+    def test_a_revoked_peer(self):
+        root, member = self.cluster(2)
+        root.must("revoke", "--yes", member.id())
+        check = self.find(self.report(root, member.id(), code=1), "peer", "fail")
+        self.assertIn("revoked", check["message"])
+        self.assertEqual([check for check in self.report(root) if check["check"] == "peer"], [])
+
+    def test_who_is_not_meant(self):
+        node = self.node()
+        node.up()
+        self.check_fails(node.run("doctor", "ab" * 32), 3, "no such peer", "status --wide")
+        self.check_fails(node.run("doctor", "xyz"), 3, "no peer is named")
+        self.check_fails(node.run("doctor", node.id()), 2, "this node itself")
 
 
 if __name__ == "__main__":

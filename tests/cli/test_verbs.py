@@ -349,6 +349,7 @@ class Doctor(pln.TestCase):
         pln.until(lambda: guest.status()["self"]["cert"]["health"] == "expired", "its end")
         checks = self.report(guest, root.id(), code=1)
         self.assertIn("join TOKEN", self.find(checks, "certificate", "fail")["fix"])
+        guest.must("down")
         pln.until(lambda: root.peer(key)["state"] != "connected", "the end of the session")
         check = self.find(self.report(root, key, code=1), "peer", "fail")
         self.assertIn("certificate", check["message"])

@@ -161,7 +161,7 @@ class Reference(Daemon):
 
     def options(self):
         # Without the option it asks the world outside.
-        return ["--ips", self.place.address]
+        return ["--ips", ",".join(filter(None, (self.place.address, self.place.address6)))]
 
     def own(self):
         os.makedirs(self.dir, exist_ok=True)

@@ -39,6 +39,7 @@ class Node:
     def __init__(self, space, port):
         self.space, self.port = space, port
         self.address = None       # as its own interface has it
+        self.address6 = None      # a second one, of a public host
         self.wan_address = None   # as the core sees it
         self.routers = []         # (space, model)
 

@@ -51,7 +51,9 @@ static int dial(uint16_t port) {
     return fd;
 }
 
-/* ---- The server: answers the first byte, swallows the rest and answers their end with a count - */
+/* ---- The server ------------------------------------------------------------------------------ */
+
+/* Answers the first byte, swallows the others, and answers their end with their number. */
 
 static void serve_one(int fd) {
     static uint8_t block[BLOCK];

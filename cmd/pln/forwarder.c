@@ -183,8 +183,29 @@ static void open_slot(pln_forwarder *forwarder, pln_forward_slot *slot, bool fir
     slot->retry_at = pln_ts_add(pln_clock_mono(), RETRY);
 }
 
-static void load_locked(pln_forwarder *forwarder, const pollen_forward *kept) {
-    if (forwarder->count == PLN_FORWARDS_MAX) {
+static pollen_err keep(pollen_mesh *mesh, const pln_forward *forward, bool on) {
+    pollen_forward kept = {.provider = forward->provider,
+                           .remote_port = forward->port,
+                           .local_port = forward->local_port};
+    memcpy(kept.bind, forward->bind, sizeof kept.bind);
+    return pollen_mesh_set_forward(mesh, &kept, on);
+}
+
+/* The reference keeps 0 for "any": from now on it is the one that was found. */
+static bool settle_port(pollen_mesh *mesh, pln_forward_slot *slot) {
+    pln_forward found;
+    if (listen_as_wanted(&slot->forward, &found, &slot->fd) == POLLEN_OK &&
+        keep(mesh, &found, true) == POLLEN_OK && keep(mesh, &slot->forward, false) == POLLEN_OK) {
+        slot->forward = found;
+        return true;
+    }
+    close_slot(slot);
+    return false;
+}
+
+static void load_locked(pln_forwarder *forwarder, pollen_mesh *mesh, const pollen_forward *kept) {
+    if (forwarder->count == PLN_FORWARDS_MAX ||
+        find_locked(forwarder, &kept->provider, kept->remote_port) != NULL) {
         return;
     }
     pln_forward_slot *slot = &forwarder->slots[forwarder->count++];
@@ -192,7 +213,14 @@ static void load_locked(pln_forwarder *forwarder, const pollen_forward *kept) {
                                .forward = {.provider = kept->provider,
                                            .port = kept->remote_port,
                                            .local_port = kept->local_port}};
-    open_slot(forwarder, slot, true);
+    if (pln_forward_is_bind(kept->bind)) {
+        memcpy(slot->forward.bind, kept->bind, sizeof slot->forward.bind);
+    }
+    if (slot->forward.local_port != 0) {
+        open_slot(forwarder, slot, true);
+    } else if (!settle_port(mesh, slot)) {
+        forwarder->count--; /* Until the next start. */
+    }
 }
 
 void pln_forwarder_load(pln_forwarder *forwarder, pollen_mesh *mesh) {
@@ -202,7 +230,7 @@ void pln_forwarder_load(pln_forwarder *forwarder, pollen_mesh *mesh) {
     pthread_mutex_lock(&forwarder->lock);
     clear_locked(forwarder);
     for (size_t i = 0; i < found && i < cap; i++) {
-        load_locked(forwarder, &kept[i]);
+        load_locked(forwarder, mesh, &kept[i]);
     }
     pthread_mutex_unlock(&forwarder->lock);
     free(kept);
@@ -212,13 +240,6 @@ void pln_forwarder_load(pln_forwarder *forwarder, pollen_mesh *mesh) {
 static bool is_same(const pln_forward *forward, const pln_forward *wanted) {
     return (wanted->local_port == 0 || wanted->local_port == forward->local_port) &&
            strcmp(bind_text(wanted), bind_text(forward)) == 0;
-}
-
-static pollen_err keep(pollen_mesh *mesh, const pln_forward *forward, bool on) {
-    const pollen_forward kept = {.provider = forward->provider,
-                                 .remote_port = forward->port,
-                                 .local_port = forward->local_port};
-    return pollen_mesh_set_forward(mesh, &kept, on);
 }
 
 static pollen_err add_locked(pln_forwarder *forwarder, pollen_mesh *mesh, const pln_forward *wanted,

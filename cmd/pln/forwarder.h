@@ -19,7 +19,7 @@
 
 enum { PLN_FORWARDS_MAX = 128 }; /* A descriptor each, all of the time. */
 
-enum { PLN_FORWARD_BIND_BYTES = INET6_ADDRSTRLEN };
+enum { PLN_FORWARD_BIND_BYTES = POLLEN_FORWARD_BIND_BYTES };
 
 typedef struct pln_forward {
     pollen_key provider;

@@ -83,15 +83,22 @@ POLLEN_API size_t pollen_mesh_services(pollen_mesh *mesh, pollen_service *servic
 
 /* ---- Forwards ---------------------------------------------------------------------------------*/
 
+#define POLLEN_FORWARD_BIND_BYTES 46 /* With the NUL. */
+
 /* A forward that this node's owner wants: kept in state.yaml, so that it can be made again after a
  * restart.  The library keeps it in mind, forwarding is the caller's. */
 typedef struct pollen_forward {
     pollen_key provider;
     uint16_t remote_port;
-    uint16_t local_port;
+    uint16_t local_port;                  /* 0, as the reference may have left it: any. */
+    char bind[POLLEN_FORWARD_BIND_BYTES]; /* The IP address to listen at; "": loopback. */
 } pollen_forward;
 
-/* Errors: POLLEN_EINVAL (a port of 0), POLLEN_ELIMIT, POLLEN_ENOTSUP, POLLEN_ENOMEM, POLLEN_ECLOSED
+/*
+ * A forward is what it is by its provider and ports; setting it again gives it another `bind`.
+ *
+ * Errors: POLLEN_EINVAL  a port of 0, but for a local one that is removed
+ *         POLLEN_ELIMIT, POLLEN_ENOTSUP, POLLEN_ENOMEM, POLLEN_ECLOSED
  */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_set_forward(pollen_mesh *mesh,
                                                               const pollen_forward *forward,

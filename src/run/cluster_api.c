@@ -170,6 +170,8 @@ typedef struct forward_arg {
     bool on;
 } forward_arg;
 
+_Static_assert((int)POLLEN_FORWARD_BIND_BYTES == (int)PLN_SAVED_BIND_BYTES, "copied whole");
+
 static pollen_err set_forward(pollen_mesh *mesh, void *arg) {
     const forward_arg *forward = arg;
     return pln_node_set_connection(mesh->node, &forward->connection, forward->on, mesh->now);
@@ -177,13 +179,17 @@ static pollen_err set_forward(pollen_mesh *mesh, void *arg) {
 
 pollen_err pollen_mesh_set_forward(pollen_mesh *mesh, const pollen_forward *forward, bool on) {
     pln_last_error_clear();
-    if (mesh == NULL || forward == NULL || forward->remote_port == 0 || forward->local_port == 0) {
+    /* One of the reference's may have no local port, and can be removed. */
+    if (mesh == NULL || forward == NULL || forward->remote_port == 0 ||
+        (on && forward->local_port == 0) ||
+        memchr(forward->bind, '\0', sizeof(forward->bind)) == NULL) {
         return POLLEN_EINVAL;
     }
     forward_arg arg = {.connection = {.peer = forward->provider,
                                       .remote_port = forward->remote_port,
                                       .local_port = forward->local_port},
                        .on = on};
+    memcpy(arg.connection.bind, forward->bind, strlen(forward->bind) + 1);
     return pln_request(mesh, set_forward, &arg);
 }
 
@@ -195,9 +201,10 @@ static pollen_err query_forwards(pollen_mesh *mesh, void *arg) {
     pln_saved_connection connection;
     for (size_t i = 0; state != NULL && pln_state_connection_at(state, i, &connection) == POLLEN_OK;
          i++) {
-        const pollen_forward forward = {.provider = connection.peer,
-                                        .remote_port = port_of(connection.remote_port),
-                                        .local_port = port_of(connection.local_port)};
+        pollen_forward forward = {.provider = connection.peer,
+                                  .remote_port = port_of(connection.remote_port),
+                                  .local_port = port_of(connection.local_port)};
+        memcpy(forward.bind, connection.bind, sizeof(forward.bind));
         if (forward.remote_port == 0) {
             continue;
         }

@@ -42,11 +42,17 @@ static pollen_err add_connection(pln_state *state, const pln_saved_connection *c
 pollen_err pln_state_set_connection(pln_state *state, const pln_saved_connection *connection,
                                     bool on) {
     size_t place = connection_place(state, connection);
-    if (on == (place < state->connection_count)) {
+    const bool known = place < state->connection_count;
+    if (known && on && strcmp(state->connections[place].bind, connection->bind) == 0) {
+        return POLLEN_OK;
+    }
+    if (!known && !on) {
         return POLLEN_OK;
     }
     pollen_err err = POLLEN_OK;
-    if (on) {
+    if (known && on) {
+        state->connections[place] = *connection;
+    } else if (on) {
         err = add_connection(state, connection);
     } else {
         state->connection_count -= 1;

@@ -211,6 +211,16 @@ static pollen_err read_service(const pln_yaml_node *entry, pln_saved_state *stat
     return POLLEN_OK;
 }
 
+/* One that is no address is left out: then it is loopback, which harms nobody. */
+static pollen_err read_bind(const pln_yaml_node *entry, char *ret, char *why) {
+    const char *text = NULL;
+    const pollen_err err = read_text(entry, "bind", &text, why);
+    if (err == POLLEN_OK && text != NULL && strlen(text) < PLN_SAVED_BIND_BYTES) {
+        memcpy(ret, text, strlen(text) + 1);
+    }
+    return err;
+}
+
 static pollen_err read_connection(const pln_yaml_node *entry, pln_saved_state *state, char *why) {
     pln_saved_connection connection = {0};
     bool valid = false;
@@ -220,6 +230,9 @@ static pollen_err read_connection(const pln_yaml_node *entry, pln_saved_state *s
     }
     if (err == POLLEN_OK) {
         err = read_u32(entry, "localPort", &connection.local_port, why);
+    }
+    if (err == POLLEN_OK) {
+        err = read_bind(entry, connection.bind, why);
     }
     if (err != POLLEN_OK || !valid) {
         return err;

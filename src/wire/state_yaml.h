@@ -23,10 +23,15 @@ typedef struct pln_saved_service {
     uint32_t port;
 } pln_saved_service;
 
+enum { PLN_SAVED_BIND_BYTES = 46 }; /* The longest IPv6 address, with the NUL. */
+
 typedef struct pln_saved_connection {
     pollen_key peer;
     uint32_t remote_port;
     uint32_t local_port;
+    /* An IP address to listen at, "" for loopback.  The reference knows no such key and skips
+     * it. */
+    char bind[PLN_SAVED_BIND_BYTES];
 } pln_saved_connection;
 
 typedef struct pln_saved_state {

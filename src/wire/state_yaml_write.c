@@ -102,6 +102,9 @@ static void put_connection(pln_out *out, const void *item) {
     put_key(out, "    - peer: ", &connection->peer);
     put_u32(out, "remotePort", connection->remote_port);
     put_u32(out, "localPort", connection->local_port);
+    if (connection->bind[0] != '\0') {
+        put_text(out, "      bind: ", connection->bind);
+    }
 }
 
 static void put_revocation(pln_out *out, const void *item) {

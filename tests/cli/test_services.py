@@ -419,6 +419,18 @@ class Restart(TestCase):
             server.sendall(b"again")
             self.assertEqual(read_exactly(client, 5), b"again")
 
+    def test_another_address_is_kept_too(self):
+        root, member, service, _ = self.pair()
+        member.must("disconnect", "it")
+        address = self.forward(member, "it", "--bind", "127.0.0.2")
+        member.down()
+        member.up()
+        member.wait_connected(root.id())
+        service.echo(1)
+        self.check_echo(address)
+        with self.assertRaises(ConnectionRefusedError):
+            self.dial((LOOPBACK, address[1] if address[1] != service.port else 1))
+
     @staticmethod
     def is_kept(root, member, address):
         def state(node):

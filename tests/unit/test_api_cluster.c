@@ -204,6 +204,14 @@ static void test_forwards_are_kept_in_mind(void **state) {
     assert_memory_equal(&forwards[0].provider, &r.key[1], sizeof(pollen_key));
     assert_int_equal(forwards[0].remote_port, 80);
     assert_int_equal(forwards[0].local_port, 8080);
+    assert_string_equal(forwards[0].bind, "");
+    pollen_forward elsewhere = wanted;
+    memcpy(elsewhere.bind, "::1", 4);
+    assert_ok(pollen_mesh_set_forward(r.mesh[0], &elsewhere, true));
+    assert_int_equal(pollen_mesh_forwards(r.mesh[0], forwards, CAP), 1);
+    assert_string_equal(forwards[0].bind, "::1");
+    memset(elsewhere.bind, '1', sizeof(elsewhere.bind));
+    assert_int_equal(pollen_mesh_set_forward(r.mesh[0], &elsewhere, true), POLLEN_EINVAL);
     assert_ok(pollen_mesh_set_forward(r.mesh[0], &wanted, false));
     assert_int_equal(pollen_mesh_forwards(r.mesh[0], forwards, CAP), 0);
     rig_fini(&r);

@@ -569,6 +569,37 @@ static void a_saved_state_is_stable(void **state) {
     }
 }
 
+/* The reference skips it, as it does all keys that it does not know. */
+static void a_connection_may_name_the_address_to_listen_at(void **state) {
+    pln_saved_state saved;
+    pln_saved_connection connections[3] = {
+        {.remote_port = 1, .local_port = 2, .bind = "2001:db8::1"},
+        {.remote_port = 3, .local_port = 4, .bind = ""},
+        {.remote_port = 5, .local_port = 6, .bind = "0.0.0.0"}};
+    const pln_saved_state wanted = {.connections = connections, .connection_count = 3};
+    const char *const too_long =
+        "connections:\n    - peer: "
+        "00000000000000000000000000000000000000000000000000000000000000ff\n"
+        "      remotePort: 1\n      localPort: 2\n"
+        "      bind: \"1234567890123456789012345678901234567890123456\"\n";
+    pln_bytes out;
+    (void)state;
+    assert_int_equal(pln_saved_state_encode(&wanted, &out), POLLEN_OK);
+    assert_int_equal(pln_saved_state_decode((const char *)out.data, out.size, &saved, NULL),
+                     POLLEN_OK);
+    assert_int_equal(saved.connection_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(saved.connections[i].local_port, connections[i].local_port);
+        assert_string_equal(saved.connections[i].bind, connections[i].bind);
+    }
+    pln_bytes_fini(&out);
+    pln_saved_state_fini(&saved);
+    assert_int_equal(pln_saved_state_decode(too_long, strlen(too_long), &saved, NULL), POLLEN_OK);
+    assert_int_equal(saved.connection_count, 1);
+    assert_string_equal(saved.connections[0].bind, "");
+    pln_saved_state_fini(&saved);
+}
+
 /* The reference revokes the key that stands beside the signed entry, whatever was signed. */
 static void a_revocation_counts_for_the_subject_that_was_signed(void **state) {
     const json_t *row = rows_find(*state, "state", "revocation-subject-mismatch");
@@ -738,6 +769,7 @@ int main(void) {
         cmocka_unit_test(states_are_read_as_the_reference_does),
         cmocka_unit_test(states_are_saved_as_the_reference_does),
         cmocka_unit_test(a_saved_state_is_stable),
+        cmocka_unit_test(a_connection_may_name_the_address_to_listen_at),
         cmocka_unit_test(a_revocation_counts_for_the_subject_that_was_signed),
         cmocka_unit_test(a_malformed_revocation_is_skipped_and_counted),
         cmocka_unit_test(the_stub_has_no_local_key),

@@ -210,8 +210,8 @@ static bool renew_when_due(renewer *r, const pollen_credentials *credentials) {
     if (!r->told) {
         r->told = true;
         pln_logfile_printf(&r->daemon->log, PLN_LOG_WARN,
-                           "the certificate ends soon and cannot be renewed: this node needs a new "
-                           "invite");
+                           "the certificate ends soon, or has ended, and cannot be renewed: this "
+                           "node needs a new invite");
     }
     return false;
 }

@@ -74,8 +74,6 @@ class Bench:
         self.observers = [(public, public.space.udp(public.port, "::")) for public in self.place.publics]
         for _, sock in self.observers:
             sock.settimeout(ANSWER_S)
-        if options.forward:
-            self.place.start_forwarder(options.forwarder, *options.forward)
 
     def close(self):
         for _, sock in self.observers:
@@ -83,6 +81,9 @@ class Bench:
         self.place.close()
 
     def trial(self, number):
+        if self.options.forward:
+            self.place.start_forwarder(self.options.forwarder, "--seed", self.options.seed + number,
+                                       *self.options.forward)
         self.place.forget()
         result = {"pair": list(self.pair), "number": number, "direct": False, "why": None}
         sides = [Side(self.options.puncher, place, self.random.randrange(1000000))

@@ -52,7 +52,7 @@ class Topology:
         self.kinds, self.tag = kinds, f"lab{next(Topology.made)}"
         self.spaces, self.cables, self.setup = [], [], {}
         self.firewalls = []
-        self.forwarder = None
+        self.forwarder, self.is_far = None, False
         self.core_links = []
         self.core = self._space("core")
         self.publics = [self._public(f"r{i + 1}", i) for i in range(publics)]
@@ -182,17 +182,26 @@ class Topology:
         return [space for space, _, _ in self.firewalls]
 
     def start_forwarder(self, program, *options):
-        """What crosses the core passes a process that delays, loses and reorders."""
-        self.core.run("ip", "tuntap", "add", "dev", "far", "mode", "tun")
-        self.core.ip(["link set far up txqueuelen 10000"])
-        for family in ("-4", "-6"):
-            self.core.ip([*(f"rule add iif {name} lookup 100 priority 100" for name in self.core_links),
-                          "route add default dev far table 100"], family)
+        """What crosses the core passes a process that delays, loses and reorders.
+
+        Started again, it has lost what was under way, so that no trial hears the one before.
+        """
+        if not self.is_far:
+            self._detour()
+        self.stop_forwarder()
         with self.core.entered():
             self.forwarder = subprocess.Popen([program, "far", *map(str, options)], stdin=subprocess.DEVNULL,
                                               stdout=subprocess.PIPE, text=True)
         if self.forwarder.stdout.readline() != "ready\n":
             raise Failure(f"the forwarder does not start (exit status {self.forwarder.wait(5)})")
+
+    def _detour(self):
+        self.is_far = True
+        self.core.run("ip", "tuntap", "add", "dev", "far", "mode", "tun")
+        self.core.ip(["link set far up txqueuelen 10000"])
+        for family in ("-4", "-6"):
+            self.core.ip([*(f"rule add iif {name} lookup 100 priority 100" for name in self.core_links),
+                          "route add default dev far table 100"], family)
 
     def stop_forwarder(self):
         """What the forwarder counted."""

@@ -79,14 +79,15 @@ class Bench:
         self.pair, self.cluster, self.folder, self.options = pair, cluster, folder, options
         os.makedirs(folder, 0o755, exist_ok=True)
         self.place = Topology(pair, cluster.publics)
-        if options.forward:
-            self.place.start_forwarder(options.forwarder, *options.forward)
 
     def close(self):
         self.place.close()
 
     def trial(self, number):
         """One trial; its result as a plain dictionary."""
+        if self.options.forward:
+            self.place.start_forwarder(self.options.forwarder, "--seed", self.options.seed + number,
+                                       *self.options.forward)
         self.place.forget()
         names = self.cluster.choose(number)
         nodes = {f"r{i + 1}": self._node("r1", place, f"r{i + 1}") for i, place in enumerate(self.place.publics)}

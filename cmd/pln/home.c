@@ -57,7 +57,11 @@ pln_exit pln_home_load(pln_cli *cli, bool create, pollen_credentials **ret_crede
 pln_exit pln_home_create_cluster(pln_cli *cli, pollen_credentials *credentials,
                                  pollen_key *ret_root) {
     pollen_seed root;
-    pollen_err err = pollen_seed_generate(&root);
+    /* Whoever was interrupted behind the root key goes on with it. */
+    pollen_err err = pln_statedir_load_root(cli->dir, &root);
+    if (err == POLLEN_ENOENT) {
+        err = pollen_seed_generate(&root);
+    }
     if (err == POLLEN_OK) {
         *ret_root = pollen_seed_key(&root);
         err = pollen_credentials_create_cluster(credentials, &root);

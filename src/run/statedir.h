@@ -42,6 +42,10 @@ POLLEN_MUST_USE pollen_err pln_statedir_path(const char *dir, const char *name, 
  */
 POLLEN_MUST_USE pollen_err pln_statedir_load_key(const char *dir, bool create, pollen_seed *ret);
 
+/* The key of a root whose cluster was never finished: an admin key that nobody delegated to.
+ * Errors: POLLEN_ENOENT, and as for the node key */
+POLLEN_MUST_USE pollen_err pln_statedir_load_root(const char *dir, pollen_seed *ret);
+
 /* The whole of keys/.  Saving refuses to put another private key (POLLEN_EEXIST) or the membership
  * of another cluster (POLLEN_ECLUSTER) in the place of what is there.
  * Errors: as pollen_credentials_load(), and POLLEN_ECONFIG */

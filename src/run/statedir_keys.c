@@ -192,6 +192,14 @@ pollen_err pln_statedir_load_key(const char *dir, bool create, pollen_seed *ret)
     return err;
 }
 
+pollen_err pln_statedir_load_root(const char *dir, pollen_seed *ret) {
+    const pollen_err err = check_dirs(dir);
+    if (err != POLLEN_OK) {
+        return err;
+    }
+    return exists(dir, DELEGATION_NAME) ? POLLEN_ENOENT : load_pair(dir, &admin_files, ret);
+}
+
 /* ---- Loading --------------------------------------------------------------------------------- */
 
 /* The moment nearest to now at which the chain could have held: what has expired loads all the

@@ -16,6 +16,28 @@ class Init(pln.TestCase):
         self.check_fails(node.run("init"), 1, "member of a cluster already", "up")
         self.assertEqual(pln.tree_hash(node.dir), before)
 
+    def test_goes_on_where_it_was_interrupted(self):
+        files = ["admin_ed25519.key", "admin_ed25519.pub", "cluster.trust.pb", "membership.cert.pb"]
+        for kept in range(len(files)):  # They are written in this order.
+            node = self.node(f"node{kept}")
+            before = self.check(node.run("init", "--json"), 0).json()
+            for name in files[kept:]:
+                os.unlink(os.path.join(node.dir, "keys", name))
+            after = self.check(node.run("init", "--json"), 0).json()
+            self.assertEqual(after["id"], before["id"])
+            self.assertEqual(after["root_pub"] == before["root_pub"], kept > 0)
+            self.check_fails(node.run("init"), 1, "member of a cluster already")
+            node.up()
+
+    def test_a_delegated_key_makes_no_root(self):
+        node = self.node()
+        node.must("init")
+        keys = os.path.join(node.dir, "keys")
+        os.rename(os.path.join(keys, "membership.cert.pb"), os.path.join(keys, "admin.cert.pb"))
+        before = pln.tree_hash(node.dir)
+        self.assertNotEqual(node.run("init").code, 0)
+        self.assertEqual(pln.tree_hash(node.dir), before)
+
     def test_json(self):
         node = self.node()
         value = self.check(node.run("init", "--json"), 0).json()

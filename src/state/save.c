@@ -198,10 +198,11 @@ static pollen_err load_service(pln_state *state, const pln_saved_service *saved,
         return POLLEN_ENOMEM;
     }
     bool own = pln_key_equal(&saved->provider, &state->self->key);
+    size_t dropped = ret->dropped;
     pollen_err err = own ? load_own_service(state, saved, &event, ret)
                          : load_foreign_service(state, saved, &event, ret);
     pln_gossip_event_fini(&event);
-    ret->services += err == POLLEN_OK ? 1 : 0;
+    ret->services += err == POLLEN_OK && ret->dropped == dropped ? 1 : 0;
     return err;
 }
 

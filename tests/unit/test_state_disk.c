@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -101,6 +102,100 @@ static void a_save_that_failed_is_still_due(void **arg) {
     assert_int_equal(pln_state_save_urgency(f->state), PLN_STATE_SAVE_NOW);
 }
 
+/* ---- Files of any kind ----------------------------------------------------------------------- */
+
+/* Peers that nobody had a session with are hearsay, here as from others. */
+static void a_file_of_too_many_peers_is_taken_in_part(void **arg) {
+    enum { COUNT = PLN_STATE_HEARSAY_MAX + 100 };
+    fixture *f = *arg;
+    pln_state_loaded loaded;
+    pln_saved_state saved = {.peers = pln_calloc(COUNT, sizeof(*saved.peers)), .peer_count = COUNT};
+    assert_non_null(saved.peers);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        saved.peers[i].key = rig_key_of(i + 1);
+        saved.peers[i].port = 60611;
+    }
+    assert_int_equal(pln_state_load(f->state, &saved, &loaded), POLLEN_OK);
+    assert_int_equal(loaded.members, PLN_STATE_HEARSAY_MAX);
+    assert_int_equal(loaded.dropped, 100);
+    assert_int_equal(pln_state_member_count(f->state), PLN_STATE_HEARSAY_MAX + 1);
+    pln_saved_state_fini(&saved);
+}
+
+static void a_file_of_too_many_services_and_connections_is_taken_in_part(void **arg) {
+    enum { SERVICES = PLN_STATE_SERVICES_MAX + 5, CONNECTIONS = PLN_STATE_CONNECTIONS_MAX + 7 };
+    fixture *f = *arg;
+    pln_state_loaded loaded;
+    pln_saved_state saved = {.services = pln_calloc(SERVICES, sizeof(*saved.services)),
+                             .connections = pln_calloc(CONNECTIONS, sizeof(*saved.connections)),
+                             .connection_count = CONNECTIONS};
+    assert_true(saved.services != NULL && saved.connections != NULL);
+    for (; saved.service_count < SERVICES; saved.service_count++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "s%zu", saved.service_count);
+        saved.services[saved.service_count] =
+            (pln_saved_service){.name = pln_strdup(name), .provider = f->us, .port = 80};
+    }
+    for (uint32_t i = 0; i < CONNECTIONS; i++) {
+        saved.connections[i] =
+            (pln_saved_connection){.peer = f->peer, .remote_port = 80, .local_port = 1000 + i};
+    }
+    assert_int_equal(pln_state_load(f->state, &saved, &loaded), POLLEN_OK);
+    assert_int_equal(loaded.services, PLN_STATE_SERVICES_MAX);
+    assert_int_equal(loaded.dropped, 5 + 7);
+    pln_saved_state_fini(&saved);
+}
+
+/* A word of our own that no reference would serve, and names as long as a file can hold. */
+static void senseless_services_are_left_out(void **arg) {
+    fixture *f = *arg;
+    char name[PLN_SERVICE_NAME_MAX + 2];
+    memset(name, 'n', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    pln_saved_service services[] = {
+        {.name = name, .provider = f->peer, .port = 80},
+        {.name = name + 1, .provider = f->us, .port = 0},
+        {.name = name + 1, .provider = f->us, .port = 70000},
+        {.name = name + 1, .provider = f->us, .port = 80},
+    };
+    pln_saved_state saved = {.services = services, .service_count = 4};
+    pln_state_loaded loaded;
+    assert_int_equal(pln_state_load(f->state, &saved, &loaded), POLLEN_OK);
+    assert_int_equal(loaded.services, 1);
+    assert_int_equal(loaded.dropped, 3);
+    assert_int_equal(rig_service_port(f->state, &f->us, name + 1), 80);
+}
+
+/* The file may name us among the peers, and say of us what it likes. */
+static void what_a_file_says_of_our_own_addresses_is_not_taken(void **arg) {
+    fixture *f = *arg;
+    pln_saved_peer self = {.key = f->us, .port = 1, .external_port = 2};
+    pln_saved_state saved = {.peers = &self, .peer_count = 1};
+    pln_state_loaded loaded;
+    assert_int_equal(pln_state_load(f->state, &saved, &loaded), POLLEN_OK);
+    assert_int_equal(loaded.members, 0);
+    assert_int_equal(rig_member(f->state, &f->us).local_port, 0);
+    assert_int_equal(rig_member(f->state, &f->us).external_port, 0);
+}
+
+/* The key beside a revocation is a comment: what was signed counts, once. */
+static void revocations_of_a_file_are_verified_and_count_once(void **arg) {
+    fixture *f = *arg;
+    pln_revocation foreign;
+    pln_state_loaded loaded;
+    assert_int_equal(pln_revocation_issue(&f->cluster.foreign, &f->peer, TEST_NOW, &foreign),
+                     POLLEN_OK);
+    pln_revocation list[] = {f->revocation, foreign, f->revocation};
+    const pln_saved_state saved = {.revocations = list, .revocation_count = 3};
+    assert_int_equal(pln_state_load(f->state, &saved, &loaded), POLLEN_OK);
+    assert_int_equal(loaded.revocations, 1);
+    assert_int_equal(loaded.refused_revocations, 1);
+    assert_true(pln_state_is_revoked(f->state, &f->them));
+    assert_false(pln_state_is_revoked(f->state, &f->peer));
+    assert_int_equal(rig_take_revoked(f->state), 1); /* So that sessions with it are closed. */
+    pln_revocation_fini(&foreign);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(the_last_address_is_kept),
@@ -111,6 +206,11 @@ int main(void) {
         TEST(what_was_loaded_gives_way_to_any_event),
         TEST(connections_are_kept_for_the_owner),
         TEST(a_save_that_failed_is_still_due),
+        TEST(a_file_of_too_many_peers_is_taken_in_part),
+        TEST(a_file_of_too_many_services_and_connections_is_taken_in_part),
+        TEST(senseless_services_are_left_out),
+        TEST(what_a_file_says_of_our_own_addresses_is_not_taken),
+        TEST(revocations_of_a_file_are_verified_and_count_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,12 +9,14 @@
 #include "run/runtime.h"
 #include "run/statedir.h"
 
-/* Changes mostly come together. */
-#define SETTLE_TIME PLN_S(1)
+/* Changes mostly come together.  But a node that is killed soon after it met its first peer must
+ * find it again: the peer may be one that only waits to be dialled. */
+#define SETTLE_TIME PLN_MS(100)
 
 /* Between writes of a state that changes all the time, so that a busy cluster does not wear out the
- * disk; a revocation does not wait for it. */
+ * disk, after a few at once; a revocation does not wait for it. */
 #define SPACING PLN_S(15)
+#define SPACING_SAVED_UP (7 * SPACING)
 
 /* After a write that failed. */
 #define RETRY_INTERVAL PLN_S(10)
@@ -161,11 +163,16 @@ static void note_failure(pollen_mesh *mesh, uint64_t serial, pollen_err err, con
     end_waiters(saver, serial, disk_error(err));
 }
 
+static pln_ts later(pln_ts a, pln_ts b) {
+    return a > b ? a : b;
+}
+
 static void done(pln_write *write, pollen_mesh *mesh) {
     pln_state_write *job = (pln_state_write *)(void *)write;
     pln_saver *saver = &mesh->saver;
     saver->under_way = NULL;
-    saver->spaced_until = pln_ts_add(mesh->now.mono, SPACING);
+    const pln_ts saved_up = pln_ts_since(SPACING_SAVED_UP, mesh->now.mono);
+    saver->spaced_until = pln_ts_add(later(saver->spaced_until, saved_up), SPACING);
     pln_node_state_written(mesh->node, job->urgency, write->err, mesh->now);
     if (write->err == POLLEN_OK) {
         saver->has_to = false;
@@ -205,10 +212,6 @@ static void begin(pollen_mesh *mesh) {
         free_write(job);
     }
     note_failure(mesh, saver->serial, POLLEN_ENOMEM, pollen_strerror(POLLEN_ENOMEM));
-}
-
-static pln_ts later(pln_ts a, pln_ts b) {
-    return a > b ? a : b;
 }
 
 /* Counted from the first change, or a state that changes all the time would never be written. */

@@ -87,6 +87,7 @@ static void destroy_mesh(pln_daemon *daemon) {
     daemon->mesh = NULL;
     pthread_rwlock_unlock(&daemon->mesh_lock);
     pln_tunnels_drain(&daemon->tunnels); /* Nobody can start one any more. */
+    pln_bench_server_drain(&daemon->benches);
     pollen_mesh_destroy(mesh);
 }
 
@@ -267,6 +268,7 @@ static void init_locks(pln_daemon *daemon) {
     pthread_mutex_init(&daemon->keeper_lock, NULL);
     pthread_mutex_init(&daemon->reload_lock, NULL);
     pthread_rwlock_init(&daemon->mesh_lock, NULL);
+    pln_bench_server_init(&daemon->benches);
     pln_streams_init(&daemon->streams);
     pln_tunnels_init(&daemon->tunnels, &daemon->log);
     pln_provider_init(&daemon->provider, &daemon->tunnels);
@@ -277,6 +279,7 @@ static void fini_locks(pln_daemon *daemon) {
     pln_provider_fini(&daemon->provider);
     pln_tunnels_fini(&daemon->tunnels);
     pln_streams_fini(&daemon->streams);
+    pln_bench_server_fini(&daemon->benches);
     pthread_rwlock_destroy(&daemon->mesh_lock);
     pthread_mutex_destroy(&daemon->reload_lock);
     pthread_mutex_destroy(&daemon->keeper_lock);

@@ -17,6 +17,7 @@
 
 #include <pollen/pollen.h>
 
+#include "pln/bench_server.h"
 #include "pln/board.h"
 #include "pln/cli.h"
 #include "pln/forwarder.h"
@@ -45,6 +46,7 @@ typedef struct pln_daemon {
     pln_tunnels tunnels;
     pln_provider provider;
     pln_forwarder forwarder;
+    pln_bench_server benches;
     int lock_fd;
     int stop_fd; /* Readable once the daemon is to end. */
     atomic_bool stopping;

@@ -294,6 +294,7 @@ typedef void (*mesh_handler)(pln_daemon *daemon, pollen_mesh *mesh, pln_control_
                              const pln_request *request);
 
 static const mesh_handler mesh_handlers[PLN_REQUEST_VERBS] = {
+    [PLN_REQUEST_BENCH] = pln_handle_bench,
     [PLN_REQUEST_CONNECT] = pln_handle_connect,
     [PLN_REQUEST_DIAGNOSE] = pln_handle_diagnose,
     [PLN_REQUEST_DISCONNECT] = pln_handle_disconnect,

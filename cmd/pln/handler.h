@@ -28,6 +28,8 @@ bool pln_find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_requ
                    pollen_key *ret);
 
 /* Handlers in files of their own. */
+void pln_handle_bench(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
+                      const pln_request *request);
 void pln_handle_connect(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
                         const pln_request *request);
 void pln_handle_diagnose(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,

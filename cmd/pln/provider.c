@@ -113,6 +113,13 @@ pollen_err pln_provider_unserve(pln_provider *provider, pollen_mesh *mesh, const
     return err == POLLEN_OK && gone == 0 ? POLLEN_ENOENT : err;
 }
 
+bool pln_provider_serves(pln_provider *provider, uint16_t port) {
+    pthread_mutex_lock(&provider->lock);
+    const bool serves = serves_locked(provider, port);
+    pthread_mutex_unlock(&provider->lock);
+    return serves;
+}
+
 void pln_provider_accept(pln_provider *provider, pollen_mesh *mesh, pollen_stream *stream) {
     const pln_tunnel_job job = {.peer = pollen_stream_peer(stream),
                                 .port = pollen_stream_port(stream),

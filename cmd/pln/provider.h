@@ -51,6 +51,8 @@ POLLEN_MUST_USE pollen_err pln_provider_unserve(pln_provider *provider, pollen_m
                                                 const char *text, pln_served *ret_gone,
                                                 size_t *ret_count);
 
+bool pln_provider_serves(pln_provider *provider, uint16_t port);
+
 /* A peer's stream: connected to the port of this machine when that is served, refused otherwise.
  * Owner: takes the stream. */
 void pln_provider_accept(pln_provider *provider, pollen_mesh *mesh, pollen_stream *stream);

@@ -20,6 +20,7 @@ typedef struct field {
 
 /* clang-format off */
 static const char *const verb_names[PLN_REQUEST_VERBS] = {
+    [PLN_REQUEST_BENCH]          = "bench",
     [PLN_REQUEST_CONNECT]        = "connect",
     [PLN_REQUEST_DIAGNOSE]       = "diagnose",
     [PLN_REQUEST_DISCONNECT]     = "disconnect",
@@ -40,7 +41,7 @@ static const char *const verb_names[PLN_REQUEST_VERBS] = {
 
 static const field fields[] = {
     {"peer",         FIELD_PEER,   AT(peer),         0, 0,
-     BIT(PING) | BIT(REVOKE) | BIT(STREAM_CONNECT)},
+     BIT(BENCH) | BIT(PING) | BIT(REVOKE) | BIT(STREAM_CONNECT)},
     {"provider",     FIELD_TEXT,   AT(peer),         0, PLN_REQUEST_PEER_BYTES - 1,
      BIT(CONNECT) | BIT(DISCONNECT)},
     {"service",      FIELD_TEXT,   AT(service),      1, PLN_REQUEST_SERVICE_BYTES - 1,
@@ -52,7 +53,8 @@ static const field fields[] = {
     {"count",        FIELD_NUMBER, AT(count),        0, INT32_MAX, BIT(METRICS) | BIT(PING)},
     {"interval_ms",  FIELD_NUMBER, AT(interval_ms),  1, PLN_REQUEST_TIMEOUT_MS_MAX, BIT(PING)},
     {"timeout_ms",   FIELD_NUMBER, AT(timeout_ms),   1, PLN_REQUEST_TIMEOUT_MS_MAX,
-     BIT(PING) | BIT(STREAM_CONNECT) | BIT(STREAM_LISTEN)},
+     BIT(BENCH) | BIT(PING) | BIT(STREAM_CONNECT) | BIT(STREAM_LISTEN)},
+    {"seconds",      FIELD_NUMBER, AT(seconds),      1, 60, BIT(BENCH)},
     {"size",         FIELD_NUMBER, AT(size),         0, PLN_REQUEST_PING_SIZE_MAX, BIT(PING)},
     {"sure",         FIELD_FLAG,   AT(sure),         0, 0, BIT(REVOKE)},
     {"until_direct", FIELD_FLAG,   AT(until_direct), 0, 0, BIT(PING)},

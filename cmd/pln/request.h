@@ -9,6 +9,7 @@
  *
  *   status         one pollen.status/1
  *   status_all     the same with members that are revoked
+ *   bench          one pollen.bench/1
  *   diagnose       one pollen.diagnosis/1: a status, and what explains it
  *   info           one pollen.info/1: what other verbs need to know of the daemon
  *   metrics        pollen.metrics/1, with series of up to `count` peers
@@ -44,6 +45,7 @@
 #define PLN_REQUEST_PING_SIZE_MAX 1200 /* Less than every path carries. */
 
 typedef enum pln_request_verb {
+    PLN_REQUEST_BENCH,
     PLN_REQUEST_CONNECT,
     PLN_REQUEST_DIAGNOSE,
     PLN_REQUEST_DISCONNECT,
@@ -73,8 +75,9 @@ typedef struct pln_request {
     int64_t port;                            /* STREAM_*, SERVE: 1 to 65535. */
     int64_t count;                           /* PING, METRICS */
     int64_t interval_ms;                     /* PING */
-    int64_t timeout_ms;                      /* PING: of each; STREAM_*. */
+    int64_t timeout_ms;                      /* PING: of each; BENCH, STREAM_*. */
     int64_t size;                            /* PING */
+    int64_t seconds;                         /* BENCH */
     bool until_direct;                       /* PING */
     bool sure;                               /* REVOKE */
 } pln_request;

@@ -11,6 +11,7 @@ const pln_verb *const pln_verbs[] = {
     &pln_verb_join,
     &pln_verb_status,
     &pln_verb_ping,
+    &pln_verb_bench,
     &pln_verb_wait,
     &pln_verb_serve,
     &pln_verb_unserve,

@@ -5,6 +5,7 @@
 
 #include "pln/cli.h"
 
+extern const pln_verb pln_verb_bench;
 extern const pln_verb pln_verb_connect;
 extern const pln_verb pln_verb_disconnect;
 extern const pln_verb pln_verb_doctor;

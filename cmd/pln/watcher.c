@@ -160,6 +160,16 @@ void *pln_watcher_run(void *arg) {
     return NULL;
 }
 
+/* A service at the port of benches is a service. */
+static void serve_stream(pln_daemon *daemon, pollen_mesh *mesh, pollen_stream *stream) {
+    if (pollen_stream_port(stream) == PLN_BENCH_PORT &&
+        !pln_provider_serves(&daemon->provider, PLN_BENCH_PORT)) {
+        pln_bench_server_accept(&daemon->benches, stream);
+    } else {
+        pln_provider_accept(&daemon->provider, mesh, stream);
+    }
+}
+
 void *pln_acceptor_run(void *arg) {
     pln_daemon *daemon = arg;
     while (!atomic_load(&daemon->stopping)) {
@@ -168,7 +178,7 @@ void *pln_acceptor_run(void *arg) {
         const pollen_err err =
             mesh == NULL ? POLLEN_ECLOSED : pollen_mesh_accept_stream(mesh, -1, NULL, &stream);
         if (err == POLLEN_OK && !pln_streams_deliver(&daemon->streams, stream)) {
-            pln_provider_accept(&daemon->provider, mesh, stream);
+            serve_stream(daemon, mesh, stream);
         }
         pln_daemon_leave(daemon);
         if (err != POLLEN_OK) {

@@ -7,7 +7,8 @@ import subprocess
 import pln
 
 VERBS = ["init", "up", "down", "invite", "join", "status", "ping", "pipe listen", "pipe connect", "id",
-         "logs", "purge", "version", "help", "wait", "revoke", "metrics", "doctor"]
+         "logs", "purge", "version", "help", "wait", "revoke", "metrics", "doctor",
+         "bench"]
 
 
 class Help(pln.TestCase):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator asks of a running cluster: wait, revoke, metrics, doctor."""
+"""What an operator asks of a running cluster: wait, revoke, metrics, doctor, bench."""
 import os
 import pty
 import re
@@ -367,6 +367,43 @@ class Doctor(pln.TestCase):
         self.check_fails(node.run("doctor", "ab" * 32), 3, "no such peer", "status --wide")
         self.check_fails(node.run("doctor", "xyz"), 3, "no peer is named")
         self.check_fails(node.run("doctor", node.id()), 2, "this node itself")
+
+
+class Bench(pln.TestCase):
+    def test_both_ways_and_in_both_forms(self):
+        root, member = self.cluster(2)
+        value = self.check(root.run("bench", "--seconds", "1", "--json", member.id()), 0).json()
+        self.check_shape(value, "bench")
+        self.assertEqual((value["peer"], value["path"]), (member.id(), "direct"))
+        for way in ("upload", "download"):
+            self.assertGreater(value[way]["bytes"], 0)
+        rtt = value["idle_rtt"]
+        self.assertGreater(rtt["samples"], 0)
+        self.assertLessEqual(rtt["min_seconds"], rtt["p50_seconds"])
+        self.assertLessEqual(rtt["p50_seconds"], rtt["p99_seconds"])
+        human = self.check(member.run("bench", "-s", "1", root.id()[:8]), 0).out
+        self.assertRegex(human, r"(?m)^upload    [\d.]+ Mbit/s \([\d.]+ MB in [\d.]+ s\)$")
+        self.assertRegex(human, r"(?m)^download  [\d.]+ Mbit/s")
+
+    def test_who_cannot_be_measured(self):
+        root, member = self.cluster(2)
+        key = member.id()
+        self.check_fails(root.run("bench", "ab" * 32), 3, "no such peer", "status")
+        self.check_fails(root.run("bench", root.id()), 2, "this node itself")
+        for args in (["--seconds", "0"], ["--seconds", "61"], ["--timeout", "0"]):
+            self.check_fails(root.run("bench", *args, key), 2, args[0])
+        member.must("down")
+        pln.until(lambda: root.peer(key)["state"] != "connected", "the end")
+        self.check_fails(root.run("bench", "--timeout", "300ms", key), 7, "no session", "doctor")
+
+    def test_a_peer_that_serves_the_port_otherwise_takes_no_part(self):
+        root, member = self.cluster(2)
+        with subprocess.Popen([pln.PLN, "--dir", member.dir, "pipe", "listen", "--port", "65533"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as pipe:
+            pln.until(lambda: root.run("bench", "--seconds", "1", member.id()).code == 10, "a refusal")
+            pipe.terminate()
+            pipe.communicate(timeout=pln.WAIT_S)
+        self.check(root.run("bench", "--seconds", "1", member.id()), 0)
 
 
 if __name__ == "__main__":

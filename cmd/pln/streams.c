@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "run/clock.h"
+#include "run/control.h"
 
 enum { RELAY_BYTES = 64 * 1024 };
 
@@ -93,21 +94,6 @@ typedef struct relay {
     int fd;
 } relay;
 
-static bool send_all(int fd, const uint8_t *bytes, size_t size) {
-    while (size > 0) {
-        const ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
-        if (sent <= 0) {
-            return false;
-        }
-        bytes += sent;
-        size -= (size_t)sent;
-    }
-    return true;
-}
-
 /* From the client to the peer.  The end of the client's side becomes the end of ours: whether the
  * client meant it or was killed, the bytes tell (see pipe.h). */
 static void *upward(void *arg) {
@@ -143,7 +129,7 @@ static void downward(relay *r) {
             (void)shutdown(r->fd, SHUT_WR);
             return;
         }
-        if (err != POLLEN_OK || !send_all(r->fd, bytes, got)) {
+        if (err != POLLEN_OK || !pln_send_all(r->fd, bytes, got)) {
             pollen_stream_reset(r->stream, POLLEN_STREAM_CLOSED);
             (void)shutdown(r->fd, SHUT_RDWR);
             return;

@@ -55,7 +55,10 @@ pollen_credentials_create_cluster(pollen_credentials *credentials, const pollen_
  *                        may read
  *         POLLEN_EKEY    a malformed key, halves that do not belong together, a lone public key
  *         POLLEN_ECERT, POLLEN_ECLUSTER, POLLEN_ESUBJECT, POLLEN_ESIGNATURE
- *                        the stored certificates do not hold; an expired one loads
+ *                        loading: the stored certificates do not hold; an expired one loads
+ *         POLLEN_ECONFIG loading: a malformed config.yaml, which a root's own certificate needs
+ *         POLLEN_EEXIST  saving: another private key is there, which is never overwritten
+ *         POLLEN_ECLUSTER  saving: a membership of another cluster is there
  *         POLLEN_EIO, POLLEN_ENOSPC, POLLEN_EPERM, POLLEN_ENOMEM
  */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_credentials_load(const char *dir,

@@ -257,7 +257,8 @@ POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_recv(pollen_mesh *mesh, int ti
  * Measures a round trip: an echo of size bytes to a peer of pollen/2, else the acknowledgement of a
  * datagram, which the peer may delay by some 25 ms.
  *
- * Errors: POLLEN_ENOTCONN, POLLEN_EMSGSIZE, POLLEN_ETIMEDOUT, POLLEN_ECANCELED, POLLEN_ECLOSED
+ * Errors: POLLEN_ENOTCONN, POLLEN_EMSGSIZE, POLLEN_EAGAIN (the peer's queue is full),
+ *         POLLEN_ETIMEDOUT, POLLEN_ECANCELED, POLLEN_ECLOSED, POLLEN_ENOMEM
  */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_ping(pollen_mesh *mesh, const pollen_key *peer,
                                                        size_t size, int timeout_ms,

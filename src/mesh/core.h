@@ -415,7 +415,7 @@ void pln_invite_client_destroy_all(pln_mesh *mesh);
 
 /* ---- Reasons (reasons.c) --------------------------------------------------------------------- */
 
-const char *pln_reason_phrase(pollen_end_reason reason); /* Wire.md's words for a close of ours. */
+const char *pln_reason_phrase(pollen_end_reason reason); /* What we say when we close. */
 pollen_end_reason pln_reason_of_closed(const pln_quic_closed *closed);
 /* The peer gave up all of its sessions with us, not this one alone. */
 bool pln_reason_is_final(const pln_quic_closed *closed);

@@ -86,6 +86,10 @@ static void adopt_newest(pln_session *session) {
     }
 }
 
+static void close_for(pln_mesh *mesh, pln_session *session, pollen_end_reason reason, pln_now now) {
+    pln_session_close(mesh, session, pln_reason_phrase(reason), reason, now);
+}
+
 void pln_expiry_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     pln_session *session = PLN_TIMER_OWNER(alarm, pln_session, expiry);
     mesh->dirty = true;
@@ -93,12 +97,12 @@ void pln_expiry_fire(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
         adopt_newest(session);
     }
     if (pln_expiry_is_run_out(session->holds_until, now.wall)) {
-        pln_session_close(mesh, session, "cert_expired", POLLEN_END_CERT_EXPIRED, now);
+        close_for(mesh, session, POLLEN_END_CERT_EXPIRED, now);
         return;
     }
     if (pln_ts_reached(session->age_out_at, now.mono)) {
         if (session->peer->primary == session) {
-            pln_session_close(mesh, session, "cert_rotation", POLLEN_END_CERT_ROTATION, now);
+            close_for(mesh, session, POLLEN_END_CERT_ROTATION, now);
             return;
         }
         /* It was replaced, and waits for its streams. */

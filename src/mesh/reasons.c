@@ -13,28 +13,34 @@ void pln_text_copy(char *dst, size_t cap, const char *text) {
 /* ---- Ends of sessions ------------------------------------------------------------------------ */
 
 typedef struct phrase_row {
-    const char *phrase;
+    const char *phrase; /* NULL: the reason's name. */
     pollen_end_reason reason;
     bool final; /* Said once for all sessions of the pair. */
 } phrase_row;
 
 /* Every application close has code 0; only the phrase tells them apart.  The reference reads
- * neither, and closes sessions with expired certificates as "revoked". */
+ * neither, and closes sessions with expired certificates as "revoked".  The first phrase of a
+ * reason is the one that we say. */
 static const phrase_row phrases[] = {
-    {"cert_expired", POLLEN_END_CERT_EXPIRED, true},
-    {"cert_rotation", POLLEN_END_CERT_ROTATION, false},
+    {NULL, POLLEN_END_CERT_EXPIRED, true},
+    {NULL, POLLEN_END_CERT_ROTATION, false},
+    {NULL, POLLEN_END_REVOKED, true},
     {"disconnect", POLLEN_END_GRACEFUL, true},
-    {"duplicate", POLLEN_END_GRACEFUL, false},
-    {"identity failed", POLLEN_END_DENIED, true},
-    {"replaced", POLLEN_END_GRACEFUL, false},
-    {"revoked", POLLEN_END_REVOKED, true},
     {"shutdown", POLLEN_END_GRACEFUL, true},
+    {"duplicate", POLLEN_END_GRACEFUL, false},
+    {"replaced", POLLEN_END_GRACEFUL, false},
+    {"identity failed", POLLEN_END_DENIED, true},
     {"unknown protocol", POLLEN_END_DENIED, true},
 };
+enum { PHRASES = sizeof(phrases) / sizeof(phrases[0]) };
+
+static const char *text_of(const phrase_row *row) {
+    return row->phrase != NULL ? row->phrase : pollen_end_reason_name(row->reason);
+}
 
 static const phrase_row *find_phrase(const char *phrase) {
-    for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++) {
-        if (strcmp(phrases[i].phrase, phrase) == 0) {
+    for (size_t i = 0; i < PHRASES; i++) {
+        if (strcmp(text_of(&phrases[i]), phrase) == 0) {
             return &phrases[i];
         }
     }
@@ -42,21 +48,10 @@ static const phrase_row *find_phrase(const char *phrase) {
 }
 
 const char *pln_reason_phrase(pollen_end_reason reason) {
-    switch (reason) {
-    case POLLEN_END_CERT_ROTATION:
-        return "cert_rotation";
-    case POLLEN_END_CERT_EXPIRED:
-        return "cert_expired";
-    case POLLEN_END_REVOKED:
-        return "revoked";
-    case POLLEN_END_DENIED:
-        return "identity failed";
-    case POLLEN_END_NONE:
-    case POLLEN_END_IDLE_TIMEOUT:
-    case POLLEN_END_RESET:
-    case POLLEN_END_GRACEFUL:
-    case POLLEN_END_UNKNOWN:
-        break;
+    for (size_t i = 0; i < PHRASES; i++) {
+        if (phrases[i].reason == reason) {
+            return text_of(&phrases[i]);
+        }
     }
     return "disconnect";
 }

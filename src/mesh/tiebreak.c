@@ -211,7 +211,7 @@ static bool close_surplus(pln_mesh *mesh, pln_mesh_peer *peer, pln_now now) {
             i++;
             continue;
         }
-        const char *phrase = session->rotated                        ? "cert_rotation"
+        const char *phrase = session->rotated ? pln_reason_phrase(POLLEN_END_CERT_ROTATION)
                              : session->order > peer->primary->order ? "duplicate"
                                                                      : "replaced";
         pln_session_close(mesh, session, phrase, POLLEN_END_GRACEFUL, now);

@@ -55,24 +55,26 @@ struct pln_control {
 
 /* ---- Replies --------------------------------------------------------------------------------- */
 
-static bool send_all(int fd, const char *bytes, size_t size) {
+bool pln_send_all(int fd, const void *bytes, size_t size) {
+    const uint8_t *at = bytes;
     while (size > 0) {
-        const ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
+        const ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) {
             continue;
         }
         if (sent <= 0) {
             return false;
         }
-        bytes += sent;
+        at += sent;
         size -= (size_t)sent;
     }
     return true;
 }
 
 pollen_err pln_control_reply(pln_control_client *client, const char *line, size_t size) {
-    return send_all(client->fd, line, size) && send_all(client->fd, "\n", 1) ? POLLEN_OK
-                                                                             : POLLEN_ECLOSED;
+    return pln_send_all(client->fd, line, size) && pln_send_all(client->fd, "\n", 1)
+               ? POLLEN_OK
+               : POLLEN_ECLOSED;
 }
 
 bool pln_control_client_gone(const pln_control_client *client) {

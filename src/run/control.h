@@ -47,6 +47,10 @@ bool pln_control_client_gone(const pln_control_client *client);
  * sending to it waits without limit. */
 int pln_control_client_fd(const pln_control_client *client);
 
+/* Sends all of it over a blocking socket; false when the other side is gone, or has not read for as
+ * long as the socket waits. */
+bool pln_send_all(int fd, const void *bytes, size_t size);
+
 /* ---- The other side -------------------------------------------------------------------------- */
 
 /* Errors: POLLEN_EUNREACHABLE (nobody listens), POLLEN_EPERM, POLLEN_EINVAL, POLLEN_ESYS */

@@ -10,30 +10,6 @@ const char *pollen_version(void) {
     return POLLEN_VERSION;
 }
 
-const char *pollen_end_reason_name(pollen_end_reason reason) {
-    switch (reason) {
-    case POLLEN_END_NONE:
-        return "none";
-    case POLLEN_END_IDLE_TIMEOUT:
-        return "idle_timeout";
-    case POLLEN_END_RESET:
-        return "reset";
-    case POLLEN_END_GRACEFUL:
-        return "graceful";
-    case POLLEN_END_UNKNOWN:
-        return "unknown";
-    case POLLEN_END_CERT_ROTATION:
-        return "cert_rotation";
-    case POLLEN_END_CERT_EXPIRED:
-        return "cert_expired";
-    case POLLEN_END_REVOKED:
-        return "revoked";
-    case POLLEN_END_DENIED:
-        return "denied";
-    }
-    return "unknown";
-}
-
 const char *pollen_event_kind_name(pollen_event_kind kind) {
     switch (kind) {
     case POLLEN_EVENT_CONNECTED:

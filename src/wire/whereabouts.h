@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whereabouts (pollen/2): what a node tells its peers of the NAT it sits behind and of the addresses
- * it may be tried at, so that a coordinator can pass it on to whoever wants to reach it.
+ * Whereabouts (pollen/2): what a node tells its peers of the NAT it sits behind and of the
+ * addresses it may be tried at, so that a coordinator can pass it on to whoever wants to reach it.
  */
 #ifndef PLN_WIRE_WHEREABOUTS_H
 #define PLN_WIRE_WHEREABOUTS_H

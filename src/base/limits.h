@@ -217,6 +217,20 @@ enum { PLN_NAT_OBSERVATIONS_MAX = 32 };
 enum { PLN_NAT_LOCALS_MAX = 16 };
 #define PLN_NAT_OBSERVATION_LIFE PLN_S(3600) /* What was seen before says little of today's NAT. */
 
+/* What a member may ask of a coordinator: one that joins a large cluster needs every other once or
+ * twice.  Each costs two datagrams of 300 bytes. */
+enum { PLN_COORDINATIONS_PER_S = 20, PLN_COORDINATIONS_BURST = 64 };
+enum { PLN_COORDINATIONS_ALL_PER_S = 500, PLN_COORDINATIONS_ALL_BURST = 1000 };
+enum { PLN_COORDINATOR_HELD_MAX = 1024 };
+
+/* Punches that one coordinator may ask of us unasked, and all together: each may cost a spray of
+ * some thousand packets towards an address that we have to take the coordinator's word for. */
+enum { PLN_TRIGGERS_PER_S = 2, PLN_TRIGGERS_BURST = 16 };
+enum { PLN_TRIGGERS_ALL_PER_S = 8, PLN_TRIGGERS_ALL_BURST = 64 };
+
+/* Peers that we may be asking coordination for, and holes that are being dialled. */
+enum { PLN_ERRANDS_MAX = 256, PLN_HOLES_MAX = 64 };
+
 /* ---- Times ----------------------------------------------------------------------------------- */
 
 #define PLN_IDLE_TIMEOUT PLN_S(30) /* As the reference. */
@@ -228,6 +242,8 @@ enum { PLN_NAT_LOCALS_MAX = 16 };
 #define PLN_STREAM_HEADER_TIMEOUT PLN_S(5) /* For the two-byte port of an accepted stream. */
 #define PLN_INVITE_RETRANSMIT PLN_MS(300)  /* Redeem request, while no answer came. */
 #define PLN_INVITE_CONN_TIMEOUT PLN_S(10)  /* The whole life of an invite connection. */
+/* Held back at most, so that a wrong round trip does no more harm than none. */
+#define PLN_COORDINATOR_HOLD_MAX PLN_MS(500)
 /* Life of sockets that a session may still be found on, once another one is: >= PLN_TIE_GRACE. */
 #define PLN_PUNCH_LINGER PLN_S(2)
 #define PLN_PUNCH_SETTLE PLN_S(1) /* For a handshake along a hole, before more is tried. */

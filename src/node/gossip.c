@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/key.h"
 #include "base/mem.h"
+#include "node/send.h"
 
 /* As the reference: ten seconds, a tenth more or less, drawn anew each time (flows.md 5.2 of the
  * protocol notes), so that nodes started together do not speak together for ever. */
@@ -17,10 +18,16 @@
 /* A disk that works takes a hundredth of it. */
 #define SAVE_PATIENCE PLN_S(1)
 
+/* Datagrams get lost, and with them news: the rounds after some follow each other at these
+ * distances, until they are as far apart as ever. */
+static const pln_dur young_rounds[] = {PLN_MS(300), PLN_MS(600), PLN_S(1), PLN_S(2), PLN_S(4)};
+enum { YOUNG_ROUNDS = sizeof young_rounds / sizeof young_rounds[0], YOUNG_AFTER_NEWS = 2 };
+
 struct pln_gossip_partner {
     pln_gossip_partner *next;
     pln_gossip_peer peer;
     pln_timer round;
+    unsigned young; /* The next of young_rounds; YOUNG_ROUNDS: none. */
 };
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -65,23 +72,12 @@ void pln_gossip_credentials_changed(pln_gossip *gossip) {
 
 /* ---- Sending --------------------------------------------------------------------------------- */
 
-static void send_bytes(pln_gossip *gossip, const pollen_key *peer, const pln_bytes *envelope,
-                       pln_now now) {
-    pln_chunk *chunk = pln_chunk_create(envelope->size);
-    if (chunk == NULL) {
-        return;
-    }
-    memcpy(chunk->data, envelope->data, envelope->size);
-    chunk->end = envelope->size;
-    if (pln_mesh_send(gossip->mesh, peer, chunk, now) != POLLEN_OK) {
-        pln_chunk_destroy(chunk); /* As if the network had lost it: a later round repairs that. */
-    }
-}
-
+/* Nothing while a revocation is on its way to the disk, which any answer might tell of. */
 static void send_list(pln_gossip *gossip, const pollen_key *peer, pln_envelopes *list,
                       pln_now now) {
-    for (size_t i = 0; i < list->count; i++) {
-        send_bytes(gossip, peer, &list->items[i], now);
+    const bool held = pln_gossip_is_held(gossip, now);
+    for (size_t i = 0; i < list->count && !held; i++) {
+        (void)pln_node_send(gossip->mesh, peer, &list->items[i], now);
     }
     pln_envelopes_fini(list);
 }
@@ -90,7 +86,7 @@ void pln_gossip_broadcast(pln_gossip *gossip, pln_now now) {
     pln_bytes envelope = {0};
     while (pln_state_poll_broadcast(gossip->state, &envelope)) {
         for (pln_gossip_partner *at = gossip->partners; at != NULL; at = at->next) {
-            send_bytes(gossip, &at->peer.key, &envelope, now);
+            (void)pln_node_send(gossip->mesh, &at->peer.key, &envelope, now);
         }
         pln_bytes_fini(&envelope);
     }
@@ -107,7 +103,11 @@ static pln_gossip_partner **find(pln_gossip *gossip, const pollen_key *peer) {
 }
 
 static bool plan_round(pln_gossip *gossip, pln_gossip_partner *partner, pln_now now) {
-    const pln_dur wait = ROUND_LEAST + pln_rng_below(&gossip->rng, ROUND_SPREAD);
+    pln_dur wait = ROUND_LEAST + pln_rng_below(&gossip->rng, ROUND_SPREAD);
+    if (partner->peer.speaks_2 && partner->young < YOUNG_ROUNDS) {
+        wait = young_rounds[partner->young] + pln_rng_below(&gossip->rng, HURRY_SPREAD);
+        partner->young++;
+    }
     return pln_heap_set(&gossip->rounds, &partner->round, pln_ts_add(now.mono, wait));
 }
 
@@ -145,6 +145,9 @@ void pln_gossip_connected(pln_gossip *gossip, const pollen_key *peer, const poll
         partner = add_partner(gossip, &info, now);
     } else {
         pln_gossip_peer_init(&partner->peer, peer, info.speaks_2, info.envelope_max, now.mono);
+        partner->young = 0;
+        const bool planned = plan_round(gossip, partner, now);
+        PLN_ASSERT(planned); /* It has its place in the heap. */
     }
     if (partner != NULL) {
         pln_envelopes list = {0};
@@ -223,6 +226,7 @@ void pln_gossip_hurry(pln_gossip *gossip, pln_now now) {
     for (pln_gossip_partner *at = gossip->partners; at != NULL; at = at->next) {
         const pln_dur wait = HURRY_LEAST + pln_rng_below(&gossip->rng, HURRY_SPREAD);
         const pln_ts soon = pln_ts_add(now.mono, wait);
+        at->young = at->young < YOUNG_AFTER_NEWS ? at->young : YOUNG_AFTER_NEWS;
         if (at->peer.speaks_2 && soon < at->round.at) {
             const bool planned = pln_heap_set(&gossip->rounds, &at->round, soon);
             PLN_ASSERT(planned); /* It has its place in the heap. */

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "node/gossip.h"
 #include "node/observed.h"
+#include "node/punch.h"
+#include "node/send.h"
 #include "peer/store.h"
 #include "wire/envelope.h"
 
@@ -14,6 +16,9 @@
 
 /* As long as an attempt may take.  Meanwhile others start beside it. */
 #define PROBE_TIMEOUT PLN_S(5)
+
+/* A handshake without a NAT in between is over by then. */
+#define NAT_PATIENCE PLN_MS(100)
 
 struct pln_node {
     pln_mesh *mesh;
@@ -28,6 +33,7 @@ struct pln_node {
     const pln_log *log;
     pln_observed_list observed;
     uint64_t last_probe;
+    pln_punching punching;
     pln_now now; /* Of the input that is being worked on: events are handled at its time. */
 };
 
@@ -66,11 +72,15 @@ static pollen_err create_mesh(pln_node *node, const pln_node_config *config, pln
     node->is_revoked_ctx = mesh.is_revoked_ctx;
     mesh.is_revoked = is_revoked;
     mesh.is_revoked_ctx = node;
-    const pollen_err err = pln_mesh_create(&mesh, now, &node->mesh);
+    pollen_err err = pln_mesh_create(&mesh, now, &node->mesh);
     node->gossips = config->gossip;
-    return err == POLLEN_OK && config->gossip
-               ? pln_gossip_init(&node->gossip, node->mesh, &node->rng, node->log)
-               : err;
+    if (err == POLLEN_OK && config->gossip) {
+        err = pln_gossip_init(&node->gossip, node->mesh, &node->rng, node->log);
+    }
+    if (err == POLLEN_OK) {
+        err = pln_punching_init(&node->punching, node->mesh, node->gossip.state, config);
+    }
+    return err;
 }
 
 pollen_err pln_node_create(const pln_node_config *config, pln_now now, pln_node **ret) {
@@ -100,6 +110,7 @@ void pln_node_destroy(pln_node *node) {
     if (node == NULL) {
         return;
     }
+    pln_punching_fini(&node->punching);
     pln_mesh_destroy(node->mesh);
     pln_gossip_fini(&node->gossip);
     pollen_peer_store_destroy(node->store);
@@ -142,6 +153,22 @@ static void fail_attempt(pln_node *node, const pollen_key *peer, uint64_t attemp
                                     .reason = reason});
 }
 
+/* The peer tells of a port that its NAT gave it, so that dialling it from one side is in vain. */
+static bool is_behind_nat(const pln_node *node, const pollen_key *peer) {
+    pln_member_info info;
+    return node->gossips && pln_state_member(node->gossip.state, peer, &info) == POLLEN_OK &&
+           info.external_port != 0 && !info.is_public;
+}
+
+/* A direct dial that finds a NAT in its way becomes a simultaneous open: the other end is asked to
+ * dial as well, at once where a NAT is known and otherwise when nobody has answered for a while. */
+static void accompany(pln_node *node, const pollen_peer_output *output) {
+    const pln_dur patience = is_behind_nat(node, &output->peer) ? 0 : NAT_PATIENCE;
+    const bool wanted = pln_punching_want(&node->punching, &output->peer, 0, patience,
+                                          output->deadline_ns, node->now);
+    (void)wanted; /* The dial goes on without. */
+}
+
 static size_t paths_to(const pollen_addr *addrs, size_t addr_count,
                        pln_path paths[POLLEN_PEER_ADDRS_MAX]) {
     size_t count = 0;
@@ -157,6 +184,7 @@ static void dial(pln_node *node, const pollen_peer_output *output, const pollen_
                  size_t addr_count) {
     pln_path paths[POLLEN_PEER_ADDRS_MAX];
     const size_t count = paths_to(addrs, addr_count, paths);
+    accompany(node, output);
     if (count == 0) {
         fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
         return;
@@ -175,6 +203,13 @@ static void probe(pln_node *node, const pollen_peer_output *output) {
     }
 }
 
+static void request_punch(pln_node *node, const pollen_peer_output *output) {
+    if (!pln_punching_want(&node->punching, &output->peer, output->attempt, 0, output->deadline_ns,
+                           node->now)) {
+        fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
+    }
+}
+
 static void carry_out(pln_node *node, const pollen_peer_output *output) {
     switch (output->kind) {
     case POLLEN_PEER_OUTPUT_CONNECTED:
@@ -186,8 +221,7 @@ static void carry_out(pln_node *node, const pollen_peer_output *output) {
         dial(node, output, &output->addr, 1);
         return;
     case POLLEN_PEER_OUTPUT_REQUEST_PUNCH_COORDINATION:
-        /* Nobody offers to coordinate, so the attempt is over at once. */
-        fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
+        request_punch(node, output);
         return;
     case POLLEN_PEER_OUTPUT_PROBE:
         probe(node, output);
@@ -199,6 +233,14 @@ static void run_store(pln_node *node) {
     pollen_peer_output output;
     while (pollen_peer_store_poll_output(node->store, &output)) {
         carry_out(node, &output);
+    }
+}
+
+/* After anything that may have ended a punch. */
+static void run_punching(pln_node *node) {
+    pln_punch_failure failure;
+    while (pln_punching_poll_failure(&node->punching, &failure)) {
+        fail_attempt(node, &failure.peer, failure.attempt, POLLEN_END_NONE);
     }
 }
 
@@ -225,6 +267,7 @@ static void discover(pln_node *node, const pollen_key *member) {
 /* A revoked peer is not dialled again, not even one that the configuration names. */
 static void handle_revoked(pln_node *node, const pollen_key *subject) {
     pln_mesh_handle_revoked(node->mesh, subject, node->now);
+    pln_punching_forget(&node->punching, subject, node->now);
     step(node, &(pollen_peer_input){
                    .kind = POLLEN_PEER_INPUT_FORGET, .peer = *subject, .permanent = true});
 }
@@ -269,14 +312,7 @@ static void tell_observed(pln_node *node, const pollen_key *peer, const pollen_a
     if (pln_observed_address_encode(addr, &envelope) != POLLEN_OK) {
         return;
     }
-    pln_chunk *chunk = pln_chunk_create(envelope.size);
-    if (chunk != NULL) {
-        memcpy(chunk->data, envelope.data, envelope.size);
-        chunk->end = envelope.size;
-        if (pln_mesh_send(node->mesh, peer, chunk, node->now) != POLLEN_OK) {
-            pln_chunk_destroy(chunk); /* A datagram may be lost anyway. */
-        }
-    }
+    (void)pln_node_send(node->mesh, peer, &envelope, node->now); /* It may be lost anyway. */
     pln_bytes_fini(&envelope);
 }
 
@@ -290,6 +326,7 @@ static void handle_connected(pln_node *node, const pln_mesh_event *event) {
     if (node->gossips) {
         pln_gossip_connected(&node->gossip, &event->peer, &event->addr, node->now);
     }
+    pln_punching_connected(&node->punching, &event->peer, node->now);
 }
 
 static void handle_disconnected(pln_node *node, const pln_mesh_event *event) {
@@ -302,6 +339,7 @@ static void handle_disconnected(pln_node *node, const pln_mesh_event *event) {
         step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_FORGET, .peer = event->peer});
     }
     pln_observed_remove(&node->observed, &event->peer);
+    pln_punching_disconnected(&node->punching, &event->peer);
     if (node->gossips) {
         pln_gossip_disconnected(&node->gossip, &event->peer);
     }
@@ -313,6 +351,7 @@ static void handle_path(pln_node *node, const pln_mesh_event *event) {
                                     .addr = event->addr,
                                     .generation = event->generation});
     tell_observed(node, &event->peer, &event->addr);
+    pln_punching_moved(&node->punching, &event->peer, node->now);
 }
 
 /* A dial that found a session standing ends without a CONNECTED of its own, so the store is told of
@@ -333,12 +372,52 @@ static void handle_dialled(pln_node *node, const pln_mesh_event *event) {
                                     .generation = info.generation});
 }
 
+/* What did not work from where we were, or seemed to be, may work now. */
+static void retry_all(pln_node *node) {
+    pollen_peer peer;
+    for (size_t i = 0; pollen_peer_store_at(node->store, i, &peer) == POLLEN_OK; i++) {
+        if (peer.state != POLLEN_PEER_CONNECTED && peer.refusals == 0) {
+            step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_RETRY, .peer = peer.key});
+        }
+    }
+}
+
+/* Tells the members where they can try us. */
+static pollen_err tell_outside(pln_node *node) {
+    if (!node->gossips) {
+        return POLLEN_OK;
+    }
+    pollen_addr addrs[PLN_STATE_OWN_IPS_MAX];
+    uint16_t external_port;
+    const pln_outside *outside = &node->punching.outside;
+    const size_t count = pln_outside_addrs(outside, addrs, PLN_STATE_OWN_IPS_MAX, &external_port);
+    char texts[PLN_STATE_OWN_IPS_MAX][POLLEN_ADDR_TEXT_BYTES];
+    const char *ips[PLN_STATE_OWN_IPS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        ips[i] = pln_addr_format_ip(&addrs[i], texts[i]);
+    }
+    pollen_err err = pln_state_set_network(node->gossip.state, ips, count, outside->port);
+    if (err == POLLEN_OK) {
+        err = pln_state_set_external_port(node->gossip.state, external_port);
+    }
+    if (err == POLLEN_OK) {
+        err = pln_state_set_public(node->gossip.state,
+                                   outside->verdict.mapping == PLN_NAT_MAPPING_NONE);
+    }
+    return err;
+}
+
 static void handle_observed(pln_node *node, const pln_mesh_event *event) {
     pollen_addr addr;
     if (pln_observed_address_decode(event->body->data + event->body->begin,
                                     pln_chunk_size(event->body), &addr) == POLLEN_OK &&
         pln_addr_is_sendable(&addr)) {
         pln_observed_add(&node->observed, &event->peer, &addr, node->now.mono);
+        if (pln_punching_observed(&node->punching, &event->peer, &addr, node->now)) {
+            const pollen_err err = tell_outside(node);
+            (void)err; /* Told with the next change. */
+            retry_all(node);
+        }
     }
 }
 
@@ -347,9 +426,12 @@ static bool handle_packet(pln_node *node, const pln_mesh_event *event) {
         handle_observed(node, event);
         return true;
     }
-    return node->gossips && pln_gossip_handle_packet(&node->gossip, &event->peer, event->envelope,
-                                                     event->body->data + event->body->begin,
-                                                     pln_chunk_size(event->body), node->now);
+    const uint8_t *body = event->body->data + event->body->begin;
+    const size_t size = pln_chunk_size(event->body);
+    return pln_punching_handle_packet(&node->punching, &event->peer, event->envelope, body, size,
+                                      node->now) ||
+           (node->gossips && pln_gossip_handle_packet(&node->gossip, &event->peer, event->envelope,
+                                                      body, size, node->now));
 }
 
 /* Who refused our old certificate may take the new one. */
@@ -391,7 +473,11 @@ static bool consume(pln_node *node, pln_mesh_event *event) {
         if ((event->op & PLN_OP_NODE) == 0) {
             return false;
         }
-        handle_dialled(node, event);
+        if ((event->op & PLN_OP_HOLE) != 0) {
+            pln_punching_dialled(&node->punching, event, node->now);
+        } else {
+            handle_dialled(node, event);
+        }
         return true;
     case PLN_MESH_PACKET:
         if (!handle_packet(node, event)) {
@@ -426,7 +512,11 @@ static void set_now(pln_node *node, pln_now now) {
 
 void pln_node_handle_datagram(pln_node *node, const pln_datagram *datagram, pln_now now) {
     set_now(node, now);
-    pln_mesh_handle_datagram(node->mesh, datagram, now);
+    if (pln_quic_is_quic(datagram->data, datagram->size)) {
+        pln_mesh_handle_datagram(node->mesh, datagram, now);
+    } else {
+        pln_sock_handle_probe(node->punching.sock, datagram, now.mono);
+    }
 }
 
 void pln_node_handle_timeout(pln_node *node, pln_now now) {
@@ -436,17 +526,21 @@ void pln_node_handle_timeout(pln_node *node, pln_now now) {
         pln_gossip_handle_timeout(&node->gossip, now);
         run_gossip(node);
     }
+    pln_punching_handle_timeout(&node->punching, now);
+    run_punching(node);
     tick(node);
 }
 
 bool pln_node_poll_transmit(pln_node *node, uint8_t *buf, pln_transmit *ret, pln_now now) {
     set_now(node, now);
-    return pln_mesh_poll_transmit(node->mesh, buf, ret, now);
+    return pln_sock_poll_transmit(node->punching.sock, buf, ret, now.mono) ||
+           pln_mesh_poll_transmit(node->mesh, buf, ret, now);
 }
 
 pln_ts pln_node_next_expiry(const pln_node *node) {
-    const pln_ts next =
+    const pln_ts lower =
         pln_ts_min(pln_mesh_next_expiry(node->mesh), pollen_peer_store_next_expiry(node->store));
+    const pln_ts next = pln_ts_min(lower, pln_punching_next_expiry(&node->punching));
     return node->gossips ? pln_ts_min(next, pln_gossip_next_expiry(&node->gossip)) : next;
 }
 
@@ -454,12 +548,31 @@ bool pln_node_poll_event(pln_node *node, pln_mesh_event *ret) {
     while (pln_mesh_poll_event(node->mesh, ret)) {
         const bool consumed = consume(node, ret);
         run_gossip(node);
+        run_punching(node);
         run_store(node);
         if (!consumed) {
             return true;
         }
     }
     return false;
+}
+
+bool pln_node_poll_socket(pln_node *node, pln_socket_wish *ret, pln_now now) {
+    set_now(node, now);
+    const bool wished = pln_punching_poll_socket(&node->punching, ret, now);
+    run_punching(node);
+    run_store(node);
+    return wished;
+}
+
+void pln_node_socket_opened(pln_node *node, uint32_t via, uint16_t port, pln_now now) {
+    set_now(node, now);
+    pln_sock_socket_opened(node->punching.sock, via, port, now.mono);
+}
+
+void pln_node_socket_failed(pln_node *node, uint32_t via, pln_now now) {
+    set_now(node, now);
+    pln_sock_socket_failed(node->punching.sock, via, now.mono);
 }
 
 /* ---- Peers ----------------------------------------------------------------------------------- */
@@ -483,18 +596,9 @@ pollen_err pln_node_add_bootstrap(pln_node *node, const pollen_key *peer, const 
 
 pollen_err pln_node_advertise(pln_node *node, const pollen_addr *addrs, size_t count, uint16_t port,
                               pln_now now) {
-    if (!node->gossips) {
-        return POLLEN_OK;
-    }
     set_now(node, now);
-    char texts[PLN_STATE_OWN_IPS_MAX][POLLEN_ADDR_TEXT_BYTES];
-    const char *ips[PLN_STATE_OWN_IPS_MAX];
-    size_t used = 0;
-    for (size_t i = 0; i < count && used < PLN_STATE_OWN_IPS_MAX; i++) {
-        ips[used] = pln_addr_format_ip(&addrs[i], texts[used]);
-        used++;
-    }
-    const pollen_err err = pln_state_set_network(node->gossip.state, ips, used, port);
+    (void)pln_punching_set_locals(&node->punching, addrs, count, port, now);
+    const pollen_err err = tell_outside(node);
     run_gossip(node);
     return err;
 }
@@ -531,4 +635,15 @@ pollen_err pln_node_observed_at(const pln_node *node, size_t index, pln_observed
     }
     *ret = node->observed.items[index];
     return POLLEN_OK;
+}
+
+/* ---- NAT ------------------------------------------------------------------------------------- */
+
+void pln_node_judge_nat(const pln_node *node, pln_ts now, pln_nat_verdict *ret) {
+    pln_nat_judge(&node->punching.outside.observations, now, ret);
+}
+
+bool pln_node_is_punched(const pln_node *node, const pollen_key *peer) {
+    const pln_neighbour *neighbour = pln_neighbours_find(&node->punching.neighbours, peer);
+    return neighbour != NULL && neighbour->punched;
 }

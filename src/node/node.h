@@ -16,6 +16,7 @@
 #include <pollen/peer.h>
 
 #include "mesh/mesh.h"
+#include "sock/verdict.h"
 #include "state/state.h"
 
 typedef struct pln_node pln_node;
@@ -43,6 +44,17 @@ pln_ts pln_node_next_expiry(const pln_node *node);
 /* The mesh's events, but for those that the node consumed itself: its own ops, observed
  * addresses. */
 bool pln_node_poll_event(pln_node *node, pln_mesh_event *ret);
+
+/* Sockets beside the main one, for punching: the owner opens one on a free port, or closes it.  It
+ * answers an open with pln_node_socket_opened() or pln_node_socket_failed(), and from then on sends
+ * and receives on it under that name.  After every other input and output, until false. */
+typedef struct pln_socket_wish {
+    uint32_t via;
+    bool open; /* Else: close. */
+} pln_socket_wish;
+bool pln_node_poll_socket(pln_node *node, pln_socket_wish *ret, pln_now now);
+void pln_node_socket_opened(pln_node *node, uint32_t via, uint16_t port, pln_now now);
+void pln_node_socket_failed(pln_node *node, uint32_t via, pln_now now);
 
 /* Adds or refreshes a permanent peer; its addresses are numeric.  Dialled at the next timeout.
  * Errors: POLLEN_EINVAL (our own key), POLLEN_EREVOKED, POLLEN_ELIMIT, POLLEN_ENOMEM */
@@ -75,5 +87,13 @@ const pln_state *pln_node_state(const pln_node *node);
  * pln_node_state_changed() acts on it and tells the others. */
 pln_state *pln_node_change_state(pln_node *node, pln_now now);
 void pln_node_state_changed(pln_node *node);
+
+/* ---- NAT ------------------------------------------------------------------------------------- */
+
+/* What the NAT in front of us is, as far as peers' observations tell. */
+void pln_node_judge_nat(const pln_node *node, pln_ts now, pln_nat_verdict *ret);
+
+/* The peer's session goes through a hole that was punched. */
+bool pln_node_is_punched(const pln_node *node, const pollen_key *peer);
 
 #endif

@@ -71,9 +71,12 @@ static void expire(pollen_mesh *mesh) {
 /* False while the socket is full. */
 static bool send_held(pollen_mesh *mesh) {
     if (mesh->holds_run) {
+        const bool is_main = mesh->held_run.path.via == PLN_VIA_MAIN;
+        pln_udp *udp = pln_sockets_find(&mesh->sockets, mesh->held_run.path.via);
         mesh->holds_run =
-            !pln_udp_send(&mesh->udp, &mesh->held_run, mesh->run_bytes, &mesh->held_offset);
-        pln_poller_want_write(&mesh->poller, mesh->holds_run);
+            udp != NULL && !pln_udp_send(udp, &mesh->held_run, mesh->run_bytes, &mesh->held_offset);
+        /* The others are tried again by the deadline. */
+        pln_poller_want_write(&mesh->poller, mesh->holds_run && is_main);
     }
     return !mesh->holds_run;
 }
@@ -86,10 +89,8 @@ static void transmit(pollen_mesh *mesh) {
             return;
         }
         mesh->activity++;
-        if (mesh->held_run.path.via == PLN_VIA_MAIN) {
-            mesh->holds_run = true;
-            mesh->held_offset = 0;
-        }
+        mesh->holds_run = true;
+        mesh->held_offset = 0;
     }
     if (send_held(mesh)) {
         mesh->busy = true;
@@ -180,10 +181,29 @@ static void refresh_links(pollen_mesh *mesh) {
 
 /* ---- A turn ---------------------------------------------------------------------------------- */
 
+/* Opens and closes what the core asks for; true when there was something. */
+static bool serve_sockets(pollen_mesh *mesh) {
+    pln_socket_wish wish;
+    bool served = false;
+    while (pln_node_poll_socket(mesh->node, &wish, mesh->now)) {
+        uint16_t port;
+        served = true;
+        if (!wish.open) {
+            pln_sockets_close(&mesh->sockets, wish.via);
+        } else if (pln_sockets_open(&mesh->sockets, wish.via, &port) == POLLEN_OK) {
+            pln_node_socket_opened(mesh->node, wish.via, port, mesh->now);
+        } else {
+            pln_node_socket_failed(mesh->node, wish.via, mesh->now);
+        }
+    }
+    return served;
+}
+
 static void settle(pollen_mesh *mesh) {
     for (int i = 0; i < SETTLE_ROUNDS; i++) {
+        const bool served = serve_sockets(mesh);
         transmit(mesh);
-        if (!pln_loop_handle_events(mesh)) {
+        if (!pln_loop_handle_events(mesh) && !served) {
             return;
         }
         retry_blocked(mesh);
@@ -209,6 +229,9 @@ void pln_loop_turn(pollen_mesh *mesh, unsigned ready) {
     mesh->activity = 0;
     if ((ready & PLN_READY_READ) != 0) {
         receive(mesh);
+    }
+    if ((ready & PLN_READY_SOCKETS) != 0) {
+        pln_sockets_recv(&mesh->sockets, receive_one, mesh);
     }
     run_commands(mesh);
     expire(mesh);
@@ -326,6 +349,7 @@ void pln_loop_shutdown(pollen_mesh *mesh) {
     pln_saver_finish(mesh);
     pln_node_destroy(mesh->node);
     mesh->node = NULL;
+    pln_sockets_fini(&mesh->sockets);
     pln_udp_close(&mesh->udp);
     atomic_store(&mesh->deadline, PLN_TS_NEVER);
     pln_loop_wake(mesh); /* A driver that waits in its poll() finds the mesh closed. */

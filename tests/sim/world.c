@@ -473,7 +473,25 @@ static void send_batch(sim_world *world, size_t node, const pln_transmit *batch)
         datagram.data = world->buf + at;
         datagram.size = left < batch->segment ? left : batch->segment;
         record_packet(world, node, &datagram.to, datagram.size);
+        if (world->tap != NULL) {
+            world->tap(world->tap_arg, world->now, node, &datagram);
+        }
         sim_net_send(world->net, &datagram, world->now);
+    }
+}
+
+static void serve_sockets(sim_world *world, size_t node) {
+    pln_node *core = world->hosts[node].node;
+    pln_socket_wish wish;
+    while (pln_node_poll_socket(core, &wish, sim_now(world, node))) {
+        if (!wish.open) {
+            sim_close_socket(world, node, wish.via);
+        } else if (sim_socket_count(world, node) < SIM_SOCKETS_MAX) {
+            const uint16_t port = sim_open_socket(world, node, wish.via);
+            pln_node_socket_opened(core, wish.via, port, sim_now(world, node));
+        } else {
+            pln_node_socket_failed(core, wish.via, sim_now(world, node));
+        }
     }
 }
 
@@ -483,10 +501,12 @@ void sim_pump(sim_world *world, size_t node) {
     const pln_now now = sim_now(world, node);
     pln_transmit batch;
     world->turns++;
+    serve_sockets(world, node);
     while (pln_node_poll_transmit(core, world->buf, &batch, now)) {
         send_batch(world, node, &batch);
     }
     take_events(world, node);
+    serve_sockets(world, node);
     while (pln_node_poll_transmit(core, world->buf, &batch, now)) {
         send_batch(world, node, &batch);
     }

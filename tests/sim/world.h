@@ -137,6 +137,10 @@ typedef void (*sim_listener)(void *arg, pln_ts at, size_t node, size_t peer,
                              const pln_mesh_event *event);
 void sim_world_listen(sim_world *world, sim_listener listener, void *arg);
 
+/* Called with every datagram that a node sends, whatever becomes of it; NULL ends it. */
+typedef void (*sim_tap)(void *arg, pln_ts at, size_t node, const sim_datagram *datagram);
+void sim_world_tap(sim_world *world, sim_tap tap, void *arg);
+
 uint64_t sim_log_hash(const sim_world *world);
 uint64_t sim_log_lines(const sim_world *world);
 sim_net_counts sim_traffic(const sim_world *world);

@@ -50,6 +50,8 @@ struct sim_world {
     bool without_pings;
     sim_listener listener;
     void *listener_arg;
+    sim_tap tap;
+    void *tap_arg;
     uint8_t *buf; /* PLN_TRANSMIT_BYTES */
 };
 

@@ -186,3 +186,8 @@ bool sim_env_seed(uint64_t *ret) {
     *ret = strtoull(text, NULL, 0);
     return true;
 }
+
+void sim_world_tap(sim_world *world, sim_tap tap, void *arg) {
+    world->tap = tap;
+    world->tap_arg = arg;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What this node looks like from outside: where its interfaces are, where peers see it, and what
+ * that says of the NAT in between.
+ */
+#ifndef PLN_NODE_OUTSIDE_H
+#define PLN_NODE_OUTSIDE_H
+
+#include "sock/verdict.h"
+#include "wire/whereabouts.h"
+
+typedef struct pln_outside {
+    pln_nat_observations observations;
+    pln_nat_verdict verdict;
+    uint16_t port; /* Of the main socket; 0: not told yet. */
+} pln_outside;
+
+/* Where the interfaces are.  True when that changed what was known of the outside. */
+bool pln_outside_set_locals(pln_outside *outside, const pollen_addr *addrs, size_t count,
+                            uint16_t port, pln_ts now);
+
+/* A peer tells where it sees the socket that its session is on.  True when the verdict, or the
+ * address as others see it, is another now. */
+bool pln_outside_observe(pln_outside *outside, const pln_nat_observation *observation, pln_ts now);
+
+/* The addresses at which others may try this node: its interfaces', and the one it is seen at.
+ * Returns how many; *ret_port is the external port, 0 when it says nothing (RFC 4787, 4.1: a hard
+ * NAT has another for everybody). */
+size_t pln_outside_addrs(const pln_outside *outside, pollen_addr *ret, size_t max,
+                         uint16_t *ret_port);
+
+/* What peers are told. */
+void pln_outside_whereabouts(const pln_outside *outside, pln_whereabouts *ret);
+
+/* What a peer told of itself. */
+pln_nat_brief pln_outside_brief_of_peer(const pln_whereabouts *whereabouts);
+
+bool pln_outside_is_local(const pln_outside *outside, const pollen_addr *addr); /* By its IP. */
+
+#endif

@@ -54,7 +54,6 @@ static int dial(uint16_t port) {
 /* ---- The server ------------------------------------------------------------------------------ */
 
 /* Answers the first byte, swallows the others, and answers their end with their number. */
-
 static void serve_one(int fd) {
     static uint8_t block[BLOCK];
     uint64_t bytes = 0;
@@ -236,8 +235,8 @@ static double latency(uint16_t port, double seconds) {
 bool bench_row_forward(const bench_options *options, bench_sample *ret) {
     forward f;
     open_forward(&f);
-    *ret = (bench_sample){.against = throughput(f.remote, options->seconds) * 8 / 1e9,
-                          .ours = throughput(f.local, options->seconds) * 8 / 1e9};
+    ret->against = throughput(f.remote, options->seconds) * 8 / 1e9;
+    ret->ours = throughput(f.local, options->seconds) * 8 / 1e9;
     close_forward(&f);
     return true;
 }
@@ -245,8 +244,8 @@ bool bench_row_forward(const bench_options *options, bench_sample *ret) {
 bool bench_row_connect(const bench_options *options, bench_sample *ret) {
     forward f;
     open_forward(&f);
-    *ret = (bench_sample){.against = latency(f.remote, options->seconds / 2),
-                          .ours = latency(f.local, options->seconds / 2)};
+    ret->against = latency(f.remote, options->seconds / 2);
+    ret->ours = latency(f.local, options->seconds / 2);
     close_forward(&f);
     return true;
 }

@@ -289,36 +289,38 @@ static void watch_stream(pln_tunnel *tunnel) {
     pthread_mutex_unlock(&tunnel->lock);
 }
 
-static void downward(pln_tunnel *tunnel) {
+static void *downward(void *arg) {
+    pln_tunnel *tunnel = arg;
     size_t got = 0;
     do {
         const pollen_err err =
             pollen_stream_read(tunnel->stream, tunnel->down, PLN_TUNNEL_READ_BYTES, -1, NULL, &got);
         if (err != POLLEN_OK) {
             pln_tunnel_cut(tunnel, POLLEN_STREAM_CLOSED);
-            return;
+            return NULL;
         }
         if (!write_tcp(tunnel, tunnel->down, got)) {
-            return;
+            return NULL;
         }
     } while (got > 0);
     (void)shutdown(tunnel->fd, SHUT_WR); /* It may be reset by now, which the other thread sees. */
     watch_stream(tunnel);
+    return NULL;
 }
 
 /* ---- Both ------------------------------------------------------------------------------------ */
 
-bool pln_tunnel_run(pln_tunnel *tunnel) {
+bool pln_tunnel_run(pln_tunnel *tunnel, bool tcp_begins) {
     pthread_attr_t attr;
     pthread_t thread;
     pln_tunnel_thread_attr(&attr);
-    const int error = pthread_create(&thread, &attr, upward, tunnel);
+    const int error = pthread_create(&thread, &attr, tcp_begins ? downward : upward, tunnel);
     pthread_attr_destroy(&attr);
     if (error != 0) {
         pln_tunnel_cut(tunnel, PLN_TUNNEL_FULL);
         return false;
     }
-    downward(tunnel);
+    (void)(tcp_begins ? upward : downward)(tunnel);
     pthread_join(thread, NULL);
     return !has_failed(tunnel);
 }

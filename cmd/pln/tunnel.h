@@ -61,8 +61,9 @@ void pln_tunnel_set_tcp(pln_tunnel *tunnel, int fd);
  */
 POLLEN_MUST_USE pollen_err pln_tunnel_dial(pln_tunnel *tunnel, uint16_t port);
 
-/* Copies until both directions have ended (true) or one failed. */
-bool pln_tunnel_run(pln_tunnel *tunnel);
+/* Copies until both directions have ended (true) or one failed.  tcp_begins: that side is likely to
+ * speak first, and does not wait for the second thread. */
+bool pln_tunnel_run(pln_tunnel *tunnel, bool tcp_begins);
 
 /* Ends it at once, now or when it starts; the stream is reset with this code.  Idempotent. */
 void pln_tunnel_cut(pln_tunnel *tunnel, uint64_t code);

@@ -161,7 +161,7 @@ static void log_end(pln_tunnel_entry *entry) {
 static void *run(void *arg) {
     pln_tunnel_entry *entry = arg;
     if (entry->inbound ? dial(entry) : open_stream(entry)) {
-        if (!pln_tunnel_run(&entry->tunnel)) {
+        if (!pln_tunnel_run(&entry->tunnel, !entry->inbound)) {
             log_end(entry);
         }
     }

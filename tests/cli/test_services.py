@@ -276,6 +276,23 @@ class Connect(TestCase):
             thread.join()
         self.assertEqual(problems, [])
 
+    def test_a_provider_that_is_away_is_waited_for(self):
+        root, member, service, address = self.pair()
+        port = root.status()["self"]["port"]
+        root.down()
+        pln.until(lambda: member.peer(root.id())["state"] != "connected", "the end of the session")
+        member.must("disconnect", "it")
+        result = member.must("connect", "it", "--local-port", str(address[1]))
+        self.assertIn("is not connected now", result.err)
+        self.assertIs(member.must("connect", "it", "--json").json()["connected"], False)
+        # Not for ever, ...
+        self.assertTrue(is_refused(address))
+        # ... and whoever comes once it is back is let through.
+        root.up("--port", str(port))
+        member.wait_connected(root.id())
+        service.echo(1)
+        self.check_echo(address)
+
     def test_nothing_is_lost_by_disconnecting(self):
         _, member, service, address = self.pair()
         client, server = self.both(service, address)
@@ -337,10 +354,11 @@ class Ends(TestCase):
         pln.until(lambda: "nothing listens on the peer's port" in member.must("logs").out, "the log")
 
     def test_unserve_cuts_off_and_refuses(self):
-        root, _, service, address = self.pair()
+        root, member, service, address = self.pair()
         for how in ("it", str(service.port)):
             client, server = self.both(service, address)
             root.must("unserve", how)
+            pln.until(lambda: member.status()["services"] == [], "everybody to know it")
             self.assertTrue(is_reset(server))
             self.assertTrue(is_reset(client))
             # Many times, as each takes one of a hundred streams, which must come back.

@@ -173,12 +173,31 @@ static void test_a_restart_does_not_help_the_revoked(void **state) {
     sim_world_destroy(world);
 }
 
+/* Certificates run out everywhere at once: sessions end with the reason, nodes do not. */
+static void test_certificates_that_ran_out_end_sessions_and_no_node(void **state) {
+    (void)state;
+    sim_world *world = full_mesh(5);
+    for (size_t i = 0; i < NODES; i++) {
+        sim_jump_wall(world, i, 2 * 365 * 86400);
+    }
+    sim_run(world, PLN_S(3700)); /* Looked at each hour at least. */
+    for (size_t a = 0; a < NODES; a++) {
+        assert_true(sim_is_up(world, a));
+        for (size_t b = 0; b < NODES; b++) {
+            assert_false(a != b && has_session(world, a, b));
+            assert_true(a == b || sim_saw(world, a, b)->last_reason == POLLEN_END_CERT_EXPIRED);
+        }
+    }
+    sim_world_destroy(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_issuer_and_all_others_close_at_once),
         cmocka_unit_test(test_a_revocation_during_a_partition_closes_when_it_heals),
         cmocka_unit_test(test_who_comes_back_elsewhere_is_refused_once_that_is_known),
         cmocka_unit_test(test_a_restart_does_not_help_the_revoked),
+        cmocka_unit_test(test_certificates_that_ran_out_end_sessions_and_no_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

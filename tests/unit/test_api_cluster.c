@@ -112,6 +112,42 @@ static void test_members_tell_each_other_of_their_addresses(void **state) {
     rig_fini(&r);
 }
 
+typedef struct expected_expiry {
+    size_t at, of;
+    int64_t expiry;
+} expected_expiry;
+
+static bool knows_expiry(rig *r, void *arg) {
+    const expected_expiry *expected = arg;
+    pollen_member members[CAP];
+    const size_t count = pollen_mesh_members(r->mesh[expected->at], members, CAP);
+    const pollen_member *member = find_member(members, count, &r->key[expected->of]);
+    return member != NULL && member->cert_expiry == expected->expiry;
+}
+
+static void test_a_renewed_certificate_is_told(void **state) {
+    (void)state;
+    rig r;
+    pollen_cert_info before, after;
+    pollen_invite_options options;
+    char *token;
+    gossip_init(&r, 2);
+    assert_ok(pollen_credentials_cert(r.creds[1], &before));
+    expected_expiry expected = {0, 1, before.not_after};
+    assert_true(wait_for(&r, knows_expiry, &expected));
+    pollen_invite_options_init(&options);
+    options.membership_ttl_seconds = 2 * 365 * 86400;
+    assert_ok(pollen_join_token_create(r.creds[0], &r.key[1], &options, &token));
+    assert_ok(pollen_credentials_apply(r.creds[1], token));
+    pollen_text_free(token);
+    assert_ok(pollen_credentials_cert(r.creds[1], &after));
+    assert_true(after.not_after > before.not_after);
+    assert_ok(pollen_mesh_update_cert(r.mesh[1], r.creds[1]));
+    expected.expiry = after.not_after;
+    assert_true(wait_for(&r, knows_expiry, &expected));
+    rig_fini(&r);
+}
+
 static void test_a_list_fills_what_there_is_room_for(void **state) {
     (void)state;
     rig r;
@@ -334,6 +370,7 @@ static void test_who_belongs_to_no_cluster_revokes_nobody(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_members_tell_each_other_of_their_addresses),
+        cmocka_unit_test(test_a_renewed_certificate_is_told),
         cmocka_unit_test(test_a_list_fills_what_there_is_room_for),
         cmocka_unit_test(test_a_service_is_known_everywhere_until_it_is_removed),
         cmocka_unit_test(test_a_service_without_port_or_name_is_refused),

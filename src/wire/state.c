@@ -155,38 +155,61 @@ void pln_gossip_event_fini(pln_gossip_event *event) {
     *event = (pln_gossip_event){0};
 }
 
-/* ---- GossipEventBatch: 1 events -------------------------------------------------------------- */
+/* ---- Lists: 1 elements ----------------------------------------------------------------------- */
 
-static pollen_err read_events(const pln_proto_message *msg, pln_gossip_batch *batch) {
+typedef struct list_form {
+    size_t most;
+    bool (*reserve)(void *list, size_t count); /* False without memory; count may be 0. */
+    pollen_err (*read)(void *list, const pln_proto_field *field);
+} list_form;
+
+static pollen_err read_elements(const list_form *form, const pln_proto_message *msg, void *list) {
+    size_t count = msg->slots[1].count;
+    if (count > form->most) {
+        return POLLEN_EPROTO;
+    }
+    pollen_err err = form->reserve(list, count) ? POLLEN_OK : POLLEN_ENOMEM;
     pln_proto_scan scan = pln_proto_scan_of(msg->bytes, msg->size);
     pln_proto_field field;
-    while (pln_proto_next_of(&scan, 1, &field)) {
-        pln_gossip_event *event = &batch->events[batch->count];
-        pollen_err err = pln_gossip_event_decode(field.data, field.size, event);
-        if (err != POLLEN_OK) {
-            return err;
-        }
-        batch->count += 1;
+    while (err == POLLEN_OK && pln_proto_next_of(&scan, 1, &field)) {
+        err = form->read(list, &field);
     }
-    return POLLEN_OK;
+    return err;
 }
 
-pollen_err pln_gossip_batch_decode(const uint8_t *bytes, size_t size, pln_gossip_batch *ret) {
+/* On an error the list is left half filled. */
+static pollen_err read_list(const list_form *form, const uint8_t *bytes, size_t size, void *list) {
     static const pln_proto_schema schema = {.count = 2, .kinds = {[1] = PLN_FIELD_REPEATED}};
     pln_proto_message msg;
     pollen_err err = pln_proto_read(&schema, bytes, size, &msg);
-    if (err != POLLEN_OK) {
-        return err;
+    if (err == POLLEN_OK) {
+        err = read_elements(form, &msg, list);
+        pln_proto_message_fini(&msg);
     }
-    size_t count = msg.slots[1].count;
+    return err;
+}
+
+/* ---- GossipEventBatch: 1 events -------------------------------------------------------------- */
+
+static bool reserve_events(void *list, size_t count) {
+    pln_gossip_batch *batch = list;
+    batch->events = pln_calloc(count > 0 ? count : 1, sizeof(*batch->events));
+    return batch->events != NULL;
+}
+
+static pollen_err read_next_event(void *list, const pln_proto_field *field) {
+    pln_gossip_batch *batch = list;
+    pollen_err err =
+        pln_gossip_event_decode(field->data, field->size, &batch->events[batch->count]);
+    batch->count += err == POLLEN_OK;
+    return err;
+}
+
+pollen_err pln_gossip_batch_decode(const uint8_t *bytes, size_t size, pln_gossip_batch *ret) {
+    static const list_form form = {
+        .most = PLN_GOSSIP_EVENTS_MAX, .reserve = reserve_events, .read = read_next_event};
     pln_gossip_batch batch = {0};
-    if (count > PLN_GOSSIP_EVENTS_MAX) {
-        err = POLLEN_EPROTO;
-    } else {
-        batch.events = pln_calloc(count > 0 ? count : 1, sizeof(*batch.events));
-        err = batch.events != NULL ? read_events(&msg, &batch) : POLLEN_ENOMEM;
-    }
-    pln_proto_message_fini(&msg);
+    pollen_err err = read_list(&form, bytes, size, &batch);
     if (err != POLLEN_OK) {
         pln_gossip_batch_fini(&batch);
         return err;
@@ -219,9 +242,16 @@ void pln_gossip_batch_fini(pln_gossip_batch *batch) {
 
 /* ---- GossipVectorClock: 1 counters, a map: 1 key, 2 value ------------------------------------ */
 
-static pollen_err read_entry(const pln_proto_field *field, pln_gossip_clock *clock) {
+static bool reserve_entries(void *list, size_t count) {
+    pln_gossip_clock *clock = list;
+    clock->entries = pln_calloc(count > 0 ? count : 1, sizeof(*clock->entries));
+    return clock->entries != NULL;
+}
+
+static pollen_err read_next_entry(void *list, const pln_proto_field *field) {
     static const pln_proto_schema schema = {
         .count = 3, .kinds = {[1] = PLN_FIELD_BYTES, [2] = PLN_FIELD_VARINT}};
+    pln_gossip_clock *clock = list;
     pln_proto_message msg;
     pollen_err err = pln_proto_read(&schema, field->data, field->size, &msg);
     if (err != POLLEN_OK) {
@@ -233,18 +263,6 @@ static pollen_err read_entry(const pln_proto_field *field, pln_gossip_clock *clo
         clock->count += 1;
     }
     pln_proto_message_fini(&msg);
-    return POLLEN_OK;
-}
-
-static pollen_err read_entries(const pln_proto_message *msg, pln_gossip_clock *clock) {
-    pln_proto_scan scan = pln_proto_scan_of(msg->bytes, msg->size);
-    pln_proto_field field;
-    while (pln_proto_next_of(&scan, 1, &field)) {
-        pollen_err err = read_entry(&field, clock);
-        if (err != POLLEN_OK) {
-            return err;
-        }
-    }
     return POLLEN_OK;
 }
 
@@ -274,21 +292,10 @@ static void drop_doubles(pln_gossip_clock *clock) {
 }
 
 pollen_err pln_gossip_clock_decode(const uint8_t *bytes, size_t size, pln_gossip_clock *ret) {
-    static const pln_proto_schema schema = {.count = 2, .kinds = {[1] = PLN_FIELD_REPEATED}};
-    pln_proto_message msg;
-    pollen_err err = pln_proto_read(&schema, bytes, size, &msg);
-    if (err != POLLEN_OK) {
-        return err;
-    }
-    size_t count = msg.slots[1].count;
+    static const list_form form = {
+        .most = PLN_CLOCK_ENTRIES_MAX, .reserve = reserve_entries, .read = read_next_entry};
     pln_gossip_clock clock = {0};
-    if (count > PLN_CLOCK_ENTRIES_MAX) {
-        err = POLLEN_EPROTO;
-    } else {
-        clock.entries = pln_calloc(count > 0 ? count : 1, sizeof(*clock.entries));
-        err = clock.entries != NULL ? read_entries(&msg, &clock) : POLLEN_ENOMEM;
-    }
-    pln_proto_message_fini(&msg);
+    pollen_err err = read_list(&form, bytes, size, &clock);
     if (err != POLLEN_OK) {
         pln_gossip_clock_fini(&clock);
         return err;

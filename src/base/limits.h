@@ -171,10 +171,11 @@ enum { PLN_BIRTHDAY_BOTH_PORTS = 768, PLN_BIRTHDAY_BOTH_RENEWALS = 256 };
 enum { PLN_BIRTHDAY_PORTS_PER_S = 1000 }; /* Routers drop new flows that come much faster. */
 enum { PLN_BIRTHDAY_SOCKETS_PER_S = 2000 };
 
-/* The reference sends what it has at the first moment, and its sockets listen no longer than a
- * second: 512 ports are twice its own number.  The 255 holes that it leaves stay open for longer,
- * so that as many new sockets are worth trying. */
-enum { PLN_BIRTHDAY_ONE_SHOT_PORTS = 512, PLN_BIRTHDAY_ONE_SHOT_PER_S = 8000 };
+/* The sockets of the reference send at the first moment, and what is not open by the time that
+ * arrives stays shut: as many ports as it tries itself follow each other at once.  The 255 holes
+ * that it leaves stay open for longer, so that many new sockets are worth trying. */
+enum { PLN_BIRTHDAY_ONE_SHOT_PORTS = 512, PLN_BIRTHDAY_ONE_SHOT_BURST = 256 };
+enum { PLN_BIRTHDAY_ONE_SHOT_PER_S = 32000 };
 enum { PLN_BIRTHDAY_ONE_SHOT_RENEWALS = 512 };
 
 /* Between two birthdays with one peer, doubled with each that failed, and with any peer at one

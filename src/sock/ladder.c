@@ -16,9 +16,13 @@
  *
  * The hard side's own probes do not reach the easy side's NAT while that sprays (way.c says why);
  * they follow when 1,280 ports at 1,000 a second are through.
+ *
+ * A peer of one shot, the reference, is met at once where that is what it takes: what it sends at
+ * the start must find our holes open.
  */
-#define AFTER_QUICK PLN_MS(200)   /* One side hard, the other easy: the spray's time is known. */
-#define AFTER_UNKNOWN PLN_MS(400) /* Main sockets alone will most likely do. */
+#define AFTER_QUICK PLN_MS(200)    /* One side hard, the other easy: the spray's time is known. */
+#define AFTER_UNKNOWN PLN_MS(400)  /* Main sockets alone will most likely do. */
+#define AFTER_ONE_SHOT PLN_MS(150) /* The peer's holes are there, and stay. */
 #define AFTER_PREDICTION PLN_MS(620)
 #define SPRAY_LATER PLN_MS(80)
 #define AFTER_HOPELESS PLN_MS(800)
@@ -56,7 +60,7 @@ static void plan_hard_pair(const pln_punch_plan *plan, pln_ladder *ladder) {
 
 static pln_dur birthday_after(const pln_punch_plan *plan) {
     if (plan->one_shot) {
-        return 0;
+        return AFTER_ONE_SHOT;
     }
     if (plan->ours.allocation == PLN_NAT_ALLOCATION_SEQUENTIAL || is_predictable(&plan->theirs)) {
         return AFTER_PREDICTION;
@@ -68,11 +72,14 @@ static void plan_birthday(const pln_punch_plan *plan, pln_ladder *ladder) {
     pln_dur after = birthday_after(plan);
     bool sockets = !pln_nat_is_open(&plan->ours) && !is_hard(&plan->theirs);
     bool spray = !is_hard(&plan->ours) && !pln_nat_is_open(&plan->theirs);
+    if (spray && plan->one_shot) {
+        add(ladder, PLN_RUNG_SPRAY, 0);
+    }
     if (sockets) {
         add(ladder, PLN_RUNG_SOCKETS, after);
     }
-    if (spray) {
-        add(ladder, PLN_RUNG_SPRAY, plan->one_shot ? 0 : after + SPRAY_LATER);
+    if (spray && !plan->one_shot) {
+        add(ladder, PLN_RUNG_SPRAY, after + SPRAY_LATER);
     }
     bool both = sockets && spray;
     ladder->spray = both ? PLN_BIRTHDAY_BOTH_PORTS : PLN_BIRTHDAY_PORTS;

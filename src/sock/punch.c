@@ -10,6 +10,9 @@
 #define HELD_AFTER PLN_S(1)
 #define HELD_RETRY PLN_MS(50)
 
+/* After a late wake-up so much is made up for, not all that was missed. */
+#define SPRAY_LATE PLN_MS(8)
+
 /* Behind the first full requests of the many sockets (way.c), and a round trip. */
 #define RENEW_AFTER PLN_MS(1550)
 #define RENEW_AFTER_ONE_SHOT PLN_MS(300)
@@ -309,11 +312,11 @@ static void transmit_spray(pln_sock *sock, sock_punch *punch, uint8_t *buf, pln_
     punch->spray_left--;
     punch->spray_sent++;
     punch->stats.ways_used++;
-    unsigned per_s = punch->plan.one_shot ? PLN_BIRTHDAY_ONE_SHOT_PER_S : PLN_BIRTHDAY_PORTS_PER_S;
-    pln_dur gap = PLN_NS_PER_S / per_s;
-    /* After a late wake-up a few follow at once, but not all that were missed. */
-    pln_ts from = pln_ts_add(punch->spray_at, 8 * gap) < now ? now - 8 * gap : punch->spray_at;
-    punch->spray_at = from + gap;
+    bool burst = punch->plan.one_shot && punch->spray_sent < PLN_BIRTHDAY_ONE_SHOT_BURST;
+    unsigned per_s = burst ? PLN_BIRTHDAY_ONE_SHOT_PER_S : PLN_BIRTHDAY_PORTS_PER_S;
+    pln_ts earliest = now > SPRAY_LATE ? now - SPRAY_LATE : 0;
+    pln_ts from = punch->spray_at > earliest ? punch->spray_at : earliest;
+    punch->spray_at = from + PLN_NS_PER_S / per_s;
     encode(sock, punch->nonce, buf);
     *ret = (pln_transmit){.path = path, .size = PLN_PROBE_BYTES, .segment = PLN_PROBE_BYTES};
 }

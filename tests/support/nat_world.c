@@ -30,8 +30,6 @@ const nat_kind nat_edm_stride256 = {.mapping = PLN_NAT_MAPPING_HARD,
 
 #define MAIN_PORT 60611
 
-enum { DIAL = 0xc1, ACCEPT = 0xc2, FINISH = 0xc3 }; /* Packets of the model's handshake. */
-
 static void check(bool holds, const char *what) {
     if (!holds) {
         fprintf(stderr, "nat_world: %s\n", what);
@@ -45,11 +43,19 @@ static bool same_ip(const pollen_addr *a, const pollen_addr *b) {
     return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }
 
+/* Entries on an outer port, one after the other; 0 ends. */
+static const nat_entry *first_on(const nat_box *box, uint16_t outer_port) {
+    size_t index = box->by_outer[outer_port];
+    return index == 0 ? NULL : &box->entries[index - 1];
+}
+
+static const nat_entry *next_on(const nat_box *box, const nat_entry *entry) {
+    return entry->next_by_outer == 0 ? NULL : &box->entries[entry->next_by_outer - 1];
+}
+
 static bool is_taken(const nat_box *box, uint16_t port, const pollen_addr *remote) {
-    for (size_t i = 0; i < box->entry_count; i++) {
-        const nat_entry *entry = &box->entries[i];
-        if (entry->outer_port == port &&
-            (entry->remote.port == 0 || pollen_addr_equal(&entry->remote, remote))) {
+    for (const nat_entry *e = first_on(box, port); e != NULL; e = next_on(box, e)) {
+        if (e->remote.port == 0 || pollen_addr_equal(&e->remote, remote)) {
             return true;
         }
     }
@@ -72,49 +78,52 @@ static uint16_t draw_port(nat_world *world, nat_box *box, const pollen_addr *rem
 
 static nat_entry *add_entry(nat_box *box, nat_entry entry) {
     check(box->entry_count < NAT_ENTRIES_MAX, "too many entries");
-    box->entries[box->entry_count] = entry;
-    return &box->entries[box->entry_count++];
+    entry.next_by_outer = box->by_outer[entry.outer_port];
+    entry.next_by_remote = box->by_remote[entry.remote.port];
+    box->entries[box->entry_count++] = entry;
+    box->by_outer[entry.outer_port] = (uint16_t)box->entry_count;
+    box->by_remote[entry.remote.port] = (uint16_t)box->entry_count;
+    return &box->entries[box->entry_count - 1];
 }
 
-static void add_flow(nat_box *box, uint16_t local_port, const pollen_addr *remote) {
-    for (size_t i = 0; i < box->flow_count; i++) {
-        if (box->flows[i].local_port == local_port &&
-            pollen_addr_equal(&box->flows[i].remote, remote)) {
-            return;
-        }
-    }
-    check(box->flow_count < NAT_ENTRIES_MAX, "too many flows");
-    box->flows[box->flow_count].local_port = local_port;
-    box->flows[box->flow_count++].remote = *remote;
-}
-
-/* An entry that an uninvited packet of this remote's made on the port that ours would have. */
-static bool clashes(const nat_box *box, uint16_t port, const pollen_addr *remote) {
-    for (size_t i = 0; i < box->entry_count; i++) {
-        const nat_entry *entry = &box->entries[i];
-        if (entry->input && entry->outer_port == port &&
-            pollen_addr_equal(&entry->remote, remote)) {
+static bool has_flow(const nat_box *box, uint16_t local_port, const pollen_addr *remote) {
+    for (size_t i = box->flow_by_remote[remote->port]; i != 0;
+         i = box->flows[i - 1].next_by_remote) {
+        if (box->flows[i - 1].local_port == local_port &&
+            pollen_addr_equal(&box->flows[i - 1].remote, remote)) {
             return true;
         }
     }
     return false;
 }
 
-static nat_entry *find_out(nat_box *box, uint16_t local_port, const pollen_addr *remote) {
-    for (size_t i = 0; i < box->entry_count; i++) {
-        nat_entry *entry = &box->entries[i];
-        if (!entry->input && entry->local_port == local_port &&
-            pollen_addr_equal(&entry->remote, remote)) {
-            return entry;
-        }
+static void add_flow(nat_box *box, uint16_t local_port, const pollen_addr *remote) {
+    if (has_flow(box, local_port, remote)) {
+        return;
     }
-    return NULL;
+    check(box->flow_count < NAT_ENTRIES_MAX, "too many flows");
+    box->flows[box->flow_count++] = (nat_flow){.local_port = local_port,
+                                               .remote = *remote,
+                                               .next_by_remote = box->flow_by_remote[remote->port]};
+    box->flow_by_remote[remote->port] = (uint16_t)box->flow_count;
 }
 
-static nat_entry *find_any(nat_box *box, uint16_t local_port) {
-    for (size_t i = 0; i < box->entry_count; i++) {
-        nat_entry *entry = &box->entries[i];
-        if (!entry->input && entry->local_port == local_port && entry->remote.port == 0) {
+/* An entry that an uninvited packet of this remote's made on the port that ours would have. */
+static bool clashes(const nat_box *box, uint16_t port, const pollen_addr *remote) {
+    for (const nat_entry *e = first_on(box, port); e != NULL; e = next_on(box, e)) {
+        if (e->input && pollen_addr_equal(&e->remote, remote)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of that local port to that remote; remote.port 0: to anybody. */
+static nat_entry *find_out(nat_box *box, uint16_t local_port, const pollen_addr *remote) {
+    for (size_t i = box->by_remote[remote->port]; i != 0; i = box->entries[i - 1].next_by_remote) {
+        nat_entry *entry = &box->entries[i - 1];
+        if (!entry->input && entry->local_port == local_port &&
+            (remote->port == 0 || pollen_addr_equal(&entry->remote, remote))) {
             return entry;
         }
     }
@@ -127,7 +136,7 @@ static uint16_t translate_easy(nat_world *world, nat_box *box, uint16_t local_po
     if (own != NULL) {
         return own->outer_port; /* Remapped before. */
     }
-    nat_entry *any = find_any(box, local_port);
+    nat_entry *any = find_out(box, local_port, &(pollen_addr){.port = 0});
     if (any == NULL) {
         uint16_t port =
             is_taken(box, local_port, remote) ? draw_port(world, box, remote) : local_port;
@@ -173,13 +182,11 @@ static pollen_addr translate_out(nat_world *world, nat_box *box, const nat_host 
 }
 
 static bool lets_in(const nat_box *box, uint16_t local_port, const pollen_addr *from) {
-    if (box->kind.filter == NAT_EIF) {
+    if (box->kind.filter == NAT_EIF || has_flow(box, local_port, from)) {
         return true;
     }
-    for (size_t i = 0; i < box->flow_count; i++) {
-        const pollen_addr *to = &box->flows[i].remote;
-        if (box->flows[i].local_port == local_port && same_ip(to, from) &&
-            (box->kind.filter == NAT_ADF || to->port == from->port)) {
+    for (size_t i = 0; box->kind.filter == NAT_ADF && i < box->flow_count; i++) {
+        if (box->flows[i].local_port == local_port && same_ip(&box->flows[i].remote, from)) {
             return true;
         }
     }
@@ -188,14 +195,11 @@ static bool lets_in(const nat_box *box, uint16_t local_port, const pollen_addr *
 
 /* The local port that gets it; 0: nobody. */
 static uint16_t translate_in(nat_box *box, const pollen_addr *from, uint16_t outer_port) {
-    for (size_t i = 0; i < box->entry_count; i++) {
-        const nat_entry *entry = &box->entries[i];
-        if (entry->input || entry->outer_port != outer_port) {
-            continue;
-        }
-        if (entry->remote.port == 0 ? lets_in(box, entry->local_port, from)
-                                    : pollen_addr_equal(&entry->remote, from)) {
-            return entry->local_port;
+    for (const nat_entry *e = first_on(box, outer_port); e != NULL; e = next_on(box, e)) {
+        bool in = e->remote.port == 0 ? lets_in(box, e->local_port, from)
+                                      : pollen_addr_equal(&e->remote, from);
+        if (!e->input && in) {
+            return e->local_port;
         }
     }
     if (box->kind.open_input && !clashes(box, outer_port, from)) {
@@ -257,8 +261,8 @@ static bool same_lan(const nat_world *world, const pollen_addr *to, size_t host)
     return world->hosts[0].box == world->hosts[1].box && same_ip(to, &world->hosts[1 - host].local);
 }
 
-static void send(nat_world *world, size_t index, const pln_path *path, unsigned ttl,
-                 const uint8_t *data, size_t size) {
+void nat_world_send(nat_world *world, size_t index, const pln_path *path, unsigned ttl,
+                    const uint8_t *data, size_t size) {
     nat_host *host = &world->hosts[index];
     nat_box *box = &world->boxes[host->box];
     uint16_t port = port_of(host, path->via);
@@ -280,7 +284,7 @@ static void send(nat_world *world, size_t index, const pln_path *path, unsigned 
         packet.at += pln_rng_below(&world->rng, world->jitter);
     }
     /* The last packet of a handshake is never lost: QUIC would repeat it, the model does not. */
-    bool lost = pln_rng_below(&world->rng, 100) < world->loss_percent && data[0] != FINISH;
+    bool lost = pln_rng_below(&world->rng, 100) < world->loss_percent && data[0] != NAT_FINISH;
     if (!lost && !world->filter_udp) {
         push(world, &packet);
     }
@@ -289,7 +293,7 @@ static void send(nat_world *world, size_t index, const pln_path *path, unsigned 
 /* ---- Handshakes ------------------------------------------------------------------------------ */
 
 static void send_handshake(nat_world *world, size_t index, const pln_path *path, uint8_t kind) {
-    send(world, index, path, 0, &kind, 1);
+    nat_world_send(world, index, path, 0, &kind, 1);
 }
 
 static void connect(nat_world *world, size_t index, const pln_path *path) {
@@ -313,7 +317,7 @@ static void start_dial(nat_world *world, size_t index, const pln_path *path) {
     }
     host->dials[host->dial_count++] =
         (nat_dial){.path = *path, .started_at = world->now, .sent_at = world->now, .live = true};
-    send_handshake(world, index, path, DIAL);
+    send_handshake(world, index, path, NAT_DIAL);
 }
 
 static void tend_dials(nat_world *world, size_t index) {
@@ -327,7 +331,7 @@ static void tend_dials(nat_world *world, size_t index) {
             pln_sock_hole_failed(host->sock, &world->hosts[1 - index].key, &dial->path, world->now);
         } else if (dial->live && world->now >= dial->sent_at + PLN_MS(200)) {
             dial->sent_at = world->now;
-            send_handshake(world, index, &dial->path, DIAL);
+            send_handshake(world, index, &dial->path, NAT_DIAL);
         }
     }
 }
@@ -344,10 +348,10 @@ static pln_ts next_dial(const nat_host *host) {
 }
 
 static void handle_handshake(nat_world *world, size_t index, const pln_path *path, uint8_t kind) {
-    if (kind == DIAL) {
-        send_handshake(world, index, path, ACCEPT);
-    } else if (kind == ACCEPT) {
-        send_handshake(world, index, path, FINISH);
+    if (kind == NAT_DIAL) {
+        send_handshake(world, index, path, NAT_ACCEPT);
+    } else if (kind == NAT_ACCEPT) {
+        send_handshake(world, index, path, NAT_FINISH);
         connect(world, index, path);
     } else {
         connect(world, index, path);
@@ -377,7 +381,9 @@ static void deliver(nat_world *world, const nat_packet *packet) {
             pln_datagram datagram = {.path = {.via = host->sockets[i].via, .remote = packet->from},
                                      .data = packet->data,
                                      .size = packet->size};
-            if ((packet->data[0] & 0xc0) == 0) {
+            if (host->reference != NULL) {
+                nat_reference_handle(world, index, &datagram);
+            } else if ((packet->data[0] & 0xc0) == 0) {
                 pln_sock_handle_probe(host->sock, &datagram, world->now);
             } else {
                 handle_handshake(world, index, &datagram.path, packet->data[0]);
@@ -385,6 +391,13 @@ static void deliver(nat_world *world, const nat_packet *packet) {
             return;
         }
     }
+}
+
+void nat_world_open_socket(nat_host *host, uint32_t via) {
+    check(host->socket_count < NAT_SOCKETS_MAX, "too many sockets");
+    host->sockets[host->socket_count++] =
+        (nat_socket){.via = via, .port = host->next_port++, .open = true};
+    host->opened++;
 }
 
 static void open_socket(nat_world *world, nat_host *host, uint32_t via) {
@@ -397,14 +410,11 @@ static void open_socket(nat_world *world, nat_host *host, uint32_t via) {
         pln_sock_socket_failed(host->sock, via, world->now);
         return;
     }
-    check(host->socket_count < NAT_SOCKETS_MAX, "too many sockets");
-    nat_socket *socket = &host->sockets[host->socket_count++];
-    *socket = (nat_socket){.via = via, .port = host->next_port++, .open = true};
-    host->opened++;
-    pln_sock_socket_opened(host->sock, via, socket->port, world->now);
+    nat_world_open_socket(host, via);
+    pln_sock_socket_opened(host->sock, via, host->sockets[host->socket_count - 1].port, world->now);
 }
 
-static void close_socket(nat_host *host, uint32_t via) {
+void nat_world_close_socket(nat_host *host, uint32_t via) {
     for (size_t i = 0; i < host->socket_count; i++) {
         if (host->sockets[i].via == via) {
             check(host->sockets[i].open, "closed twice");
@@ -423,7 +433,7 @@ static void handle_event(nat_world *world, size_t index, const pln_sock_event *e
         open_socket(world, host, event->via);
         break;
     case PLN_SOCK_CLOSE_SOCKET:
-        close_socket(host, event->via);
+        nat_world_close_socket(host, event->via);
         break;
     case PLN_SOCK_HOLE:
         host->holes++;
@@ -441,6 +451,10 @@ static void handle_event(nat_world *world, size_t index, const pln_sock_event *e
 
 static void drive(nat_world *world, size_t index) {
     nat_host *host = &world->hosts[index];
+    if (host->reference != NULL) {
+        nat_reference_drive(world, index);
+        return;
+    }
     if (host->punch_at <= world->now) {
         host->punch_at = PLN_TS_NEVER;
         check(pln_sock_start(host->sock, &host->plan, world->now) == POLLEN_OK, "start");
@@ -454,7 +468,7 @@ static void drive(nat_world *world, size_t index) {
         pln_transmit transmit;
         while (pln_sock_poll_transmit(host->sock, buf, &transmit, world->now)) {
             if (port_of(host, transmit.path.via) != 0) {
-                send(world, index, &transmit.path, transmit.ttl, buf, transmit.size);
+                nat_world_send(world, index, &transmit.path, transmit.ttl, buf, transmit.size);
             }
         }
         pln_sock_event event;
@@ -467,13 +481,16 @@ static void drive(nat_world *world, size_t index) {
 
 static pln_ts next_of(const nat_world *world, size_t index) {
     const nat_host *host = &world->hosts[index];
+    if (host->reference != NULL) {
+        return nat_reference_next(world, index);
+    }
     pln_ts next = pln_ts_min(host->punch_at, pln_sock_next_expiry(host->sock));
     return pln_ts_min(next, next_dial(host));
 }
 
 static bool is_quiet(const nat_world *world) {
     for (size_t i = 0; i < 2; i++) {
-        if (!world->hosts[i].over || pln_sock_next_expiry(world->hosts[i].sock) != PLN_TS_NEVER) {
+        if (!world->hosts[i].over || next_of(world, i) != PLN_TS_NEVER) {
             return false;
         }
     }
@@ -561,9 +578,17 @@ void nat_world_destroy(nat_world *world) {
     }
     for (size_t i = 0; i < 2; i++) {
         pln_sock_destroy(world->hosts[i].sock);
+        nat_reference_destroy(world->hosts[i].reference);
     }
     free(world->packets);
     free(world);
+}
+
+void nat_world_set_reference(nat_world *world, size_t index) {
+    world->hosts[index].reference = nat_reference_create();
+    check(world->hosts[index].reference != NULL, "no memory");
+    world->hosts[1 - index].plan.one_shot = true;
+    world->hosts[1 - index].plan.theirs = (pln_nat_brief){.port_count = 0};
 }
 
 pollen_addr nat_world_observe(nat_world *world, size_t index) {
@@ -614,6 +639,25 @@ void nat_world_plan(nat_world *world, pln_dur skew, pln_dur budget) {
 
 bool nat_world_connected(const nat_world *world) {
     return world->hosts[0].connected && world->hosts[1].connected;
+}
+
+size_t nat_world_leaks(nat_world *world) {
+    size_t open = 0;
+    for (size_t index = 0; index < 2; index++) {
+        nat_host *host = &world->hosts[index];
+        if (host->reference != NULL) {
+            continue;
+        }
+        for (size_t i = 0; i < host->socket_count; i++) {
+            if (host->sockets[i].open && host->sockets[i].via != PLN_VIA_MAIN) {
+                pln_sock_release(host->sock, host->sockets[i].via);
+            }
+        }
+        drive(world, index);
+        check(host->opened >= host->closes, "more closed than opened");
+        open += host->opened - host->closes;
+    }
+    return open;
 }
 
 size_t nat_world_entries(const nat_world *world, size_t index) {

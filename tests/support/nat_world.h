@@ -27,13 +27,20 @@ typedef struct nat_kind {
 extern const nat_kind nat_none, nat_plain, nat_plainopen, nat_adf, nat_eif, nat_edm_random,
     nat_edm_seq, nat_edm_stride256;
 
-enum { NAT_ENTRIES_MAX = 8192, NAT_SOCKETS_MAX = 600 };
+enum { NAT_ENTRIES_MAX = 8192, NAT_SOCKETS_MAX = 1200 };
 
 typedef struct nat_entry {
     bool input; /* Made by a packet from outside that nobody waited for. */
     uint16_t local_port, outer_port;
     pollen_addr remote; /* The first destination; port 0: any (endpoint-independent). */
+    uint16_t next_by_outer, next_by_remote; /* Chains: index + 1, 0 ends. */
 } nat_entry;
+
+typedef struct nat_flow {
+    uint16_t local_port;
+    pollen_addr remote;
+    uint16_t next_by_remote;
+} nat_flow;
 
 typedef struct nat_box {
     nat_kind kind;
@@ -41,12 +48,11 @@ typedef struct nat_box {
     uint16_t next_port; /* Sequential. */
     size_t entry_count;
     nat_entry entries[NAT_ENTRIES_MAX];
+    uint16_t by_outer[65536], by_remote[65536]; /* Heads of the chains, by port. */
     /* Of an easy one: to whom each local port has sent. */
     size_t flow_count;
-    struct {
-        uint16_t local_port;
-        pollen_addr remote;
-    } flows[NAT_ENTRIES_MAX];
+    nat_flow flows[NAT_ENTRIES_MAX];
+    uint16_t flow_by_remote[65536];
 } nat_box;
 
 typedef struct nat_socket {
@@ -61,8 +67,12 @@ typedef struct nat_dial {
     bool live;
 } nat_dial;
 
+/* A host that punches as the reference does: everything once, at the first moment. */
+typedef struct nat_reference nat_reference;
+
 typedef struct nat_host {
     pln_sock *sock;
+    nat_reference *reference; /* Instead, when set. */
     pollen_key key;
     pollen_addr local; /* Port: the main socket's. */
     size_t box;        /* Which NAT. */
@@ -112,6 +122,9 @@ typedef struct nat_world {
 nat_world *nat_world_create(uint64_t seed, const nat_kind *a, const nat_kind *b);
 void nat_world_destroy(nat_world *world);
 
+/* The host is one of the reference from now on. */
+void nat_world_set_reference(nat_world *world, size_t host);
+
 /* How a coordinator sees the host's main socket now: a flow of its own through the NAT. */
 pollen_addr nat_world_observe(nat_world *world, size_t host);
 
@@ -129,7 +142,25 @@ void nat_world_run(nat_world *world, pln_dur span);
 
 bool nat_world_connected(const nat_world *world); /* Both sides. */
 
+/* Ends the sessions; then all sockets but the main ones must be closed: how many are not. */
+size_t nat_world_leaks(nat_world *world);
+
 /* Mappings of the host's NAT made for it since the plan. */
 size_t nat_world_entries(const nat_world *world, size_t host);
+
+/* ---- For nat_reference.c --------------------------------------------------------------------- */
+
+enum { NAT_DIAL = 0xc1, NAT_ACCEPT = 0xc2, NAT_FINISH = 0xc3 }; /* The model's handshake. */
+
+void nat_world_send(nat_world *world, size_t host, const pln_path *path, unsigned ttl,
+                    const uint8_t *data, size_t size);
+void nat_world_open_socket(nat_host *host, uint32_t via);
+void nat_world_close_socket(nat_host *host, uint32_t via);
+
+nat_reference *nat_reference_create(void);
+void nat_reference_destroy(nat_reference *reference);
+void nat_reference_drive(nat_world *world, size_t host);
+void nat_reference_handle(nat_world *world, size_t host, const pln_datagram *datagram);
+pln_ts nat_reference_next(const nat_world *world, size_t host);
 
 #endif

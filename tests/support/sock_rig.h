@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One punching engine on a virtual clock, whose owner opens every socket that it asks for (or none),
- * and what it sent and told.
+ * One punching engine on a virtual clock, whose owner opens every socket that it asks for (or
+ * none), and what it sent and told.
  *
  * Use:  pollen_test(<name> LIBRARIES pollen_sock_rig) in CMake.
  */

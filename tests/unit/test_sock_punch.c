@@ -532,13 +532,18 @@ static void an_unknown_pair_waits_and_then_does_both(void **state) {
     assert_in_range(over->stats.ways_used, 1000, 1300);
 }
 
-static void for_a_peer_of_one_shot_all_begins_at_once(void **state) {
+static void for_a_peer_of_one_shot_the_spray_begins_at_once(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_UNKNOWN, PLN_NAT_MAPPING_UNKNOWN);
     plan.one_shot = true;
     sock_rig_start(rig, &plan);
-    sock_rig_run_to(rig, 40);
-    assert_in_range(rig->sent_count, 300, 450);
+    sock_rig_run_to(rig, 8);
+    assert_in_range(rig->sent_count, 257, 260);
+    sock_rig_run_to(rig, 149);
+    assert_in_range(rig->sent_count, 380, 420);
+    assert_int_equal(rig->open, 0);
+    sock_rig_run_to(rig, 280);
+    assert_int_equal(rig->open, 256);
     sock_rig_run_to(rig, 3000);
     assert_in_range(sock_rig_last(rig, PLN_SOCK_OVER)->stats.ways_used, 1000, 1300);
     assert_in_range(rig->sent_count, 1000, 2900);
@@ -580,7 +585,7 @@ int main(void) {
         RULE(two_sequential_sides_aim_twenty_ahead_with_25_sockets),
         RULE(two_random_sides_are_hopeless_within_a_second),
         RULE(an_unknown_pair_waits_and_then_does_both),
-        RULE(for_a_peer_of_one_shot_all_begins_at_once),
+        RULE(for_a_peer_of_one_shot_the_spray_begins_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -372,11 +372,13 @@ static void handle_dialled(pln_node *node, const pln_mesh_event *event) {
                                     .generation = info.generation});
 }
 
-/* What did not work from where we were, or seemed to be, may work now. */
-static void retry_all(pln_node *node) {
+/* What did not work from where we were, or seemed to be, may work now.  Only for those that are
+ * known to be real: whoever is retried goes before the others. */
+static void retry_lost(pln_node *node) {
     pollen_peer peer;
     for (size_t i = 0; pollen_peer_store_at(node->store, i, &peer) == POLLEN_OK; i++) {
-        if (peer.state != POLLEN_PEER_CONNECTED && peer.refusals == 0) {
+        const bool real = peer.permanent || peer.generation != 0;
+        if (real && peer.state != POLLEN_PEER_CONNECTED && peer.refusals == 0) {
             step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_RETRY, .peer = peer.key});
         }
     }
@@ -416,7 +418,7 @@ static void handle_observed(pln_node *node, const pln_mesh_event *event) {
         if (pln_punching_observed(&node->punching, &event->peer, &addr, node->now)) {
             const pollen_err err = tell_outside(node);
             (void)err; /* Told with the next change. */
-            retry_all(node);
+            retry_lost(node);
         }
     }
 }

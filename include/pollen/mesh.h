@@ -53,8 +53,8 @@ typedef struct pollen_mesh_config {
      * gossip, what it knows of the cluster (state.yaml).  NULL: both are lost with the process. */
     const char *state_dir;
     pollen_congestion congestion;
-    /* Tell and learn what pollen/cluster.h has, and keep sessions with all members that can be
-     * reached; pollen_mesh_advertise() says where we are.  Off, only what is asked for is dialled. */
+    /* Tell and learn what pollen/cluster.h has, and keep sessions with all members in reach;
+     * pollen_mesh_advertise() says where we are.  Off, only what is asked for is dialled. */
     bool gossip;
     bool external_loop;
     /* A line of text, level 0 (error) to 3 (debug); from the loop thread.  NULL: silent. */
@@ -71,9 +71,8 @@ POLLEN_API void pollen_mesh_config_init(pollen_mesh_config *config);
  * Owner:  config and what it points to are copied, but for the callbacks' contexts.
  * Errors: POLLEN_EINVAL      no credentials, size not filled
  *         POLLEN_EADDRINUSE  the port is taken
- *         POLLEN_ESTATE      the record of redeemed invites is malformed
- *         POLLEN_EMODE (of a file in state_dir), POLLEN_ELIMIT (its size), POLLEN_EPERM, POLLEN_EIO,
- *         POLLEN_ENOSPC, POLLEN_ENOMEM, POLLEN_ESYS
+ *         POLLEN_ESTATE (malformed), POLLEN_EMODE, POLLEN_ELIMIT (too long) of a file in state_dir,
+ *         POLLEN_EPERM, POLLEN_EIO, POLLEN_ENOSPC, POLLEN_ENOMEM, POLLEN_ESYS
  */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_create(const pollen_mesh_config *config,
                                                          pollen_mesh **ret_mesh);

@@ -26,8 +26,7 @@ json_t *pln_json_addr(const pollen_addr *addr) {
 }
 
 const char *pln_path_name(const pollen_session_info *info) {
-    (void)info;
-    return "direct";
+    return info->punched ? "punched" : "direct";
 }
 
 static int64_t smaller(int64_t a, int64_t b) {

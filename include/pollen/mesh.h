@@ -142,6 +142,7 @@ typedef struct pollen_session_info {
     pollen_addr addr;
     uint64_t generation;
     bool inbound;
+    bool punched;         /* Through a hole in a NAT (see pollen/nat.h). */
     bool speaks_2;        /* ALPN pollen/2: payload envelopes and echoes are understood. */
     int64_t connected_ms; /* How long it has been up. */
     uint32_t rtt_us;      /* Smoothed; 0 when unknown. */
@@ -181,16 +182,6 @@ POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_advertise(pollen_mesh *mesh,
 /* Snapshots of the kept peers, and of those with a session, in the order of their keys.  Returns
  * how many there are; up to cap are filled. */
 POLLEN_API size_t pollen_mesh_peers(pollen_mesh *mesh, pollen_peer *peers, size_t cap);
-
-/* Our own address as peers told it last, newest first.  Returns how many there are; up to cap are
- * filled. */
-typedef struct pollen_observed {
-    pollen_key peer;
-    pollen_addr addr;
-    int64_t age_ms;
-} pollen_observed;
-POLLEN_API size_t pollen_mesh_observed_addrs(pollen_mesh *mesh, pollen_observed *observed,
-                                             size_t cap);
 
 /* ---- Certificates ---------------------------------------------------------------------------- */
 

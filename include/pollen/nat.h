@@ -2,12 +2,13 @@
 /*
  * The NAT a node sits behind, as far as its peers' observations tell (RFC 4787).  A guess is never
  * made: what the evidence does not settle is unknown.
+ *
+ * Thread: every function is safe from any thread.
  */
 #ifndef POLLEN_NAT_H
 #define POLLEN_NAT_H
 
-#include <pollen/addr.h>
-#include <pollen/key.h>
+#include <pollen/mesh.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,6 +33,40 @@ typedef enum pollen_nat_allocation {
 /* "easy", "sequential", ...: the names of the command's machine output. */
 POLLEN_API const char *pollen_nat_mapping_name(pollen_nat_mapping mapping);
 POLLEN_API const char *pollen_nat_allocation_name(pollen_nat_allocation allocation);
+
+/* Our own address as peers that have a session told it last, newest first.  Returns how many there
+ * are; up to cap are filled. */
+typedef struct pollen_observed {
+    pollen_key peer;
+    pollen_addr addr;
+    int64_t age_ms;
+} pollen_observed;
+POLLEN_API size_t pollen_mesh_observed_addrs(pollen_mesh *mesh, pollen_observed *observed,
+                                             size_t cap);
+
+#define POLLEN_NAT_EVIDENCE_MAX 32
+
+/* What one peer saw of us, and whether the verdict rests on it. */
+typedef struct pollen_nat_evidence {
+    pollen_key peer;
+    pollen_addr seen;
+    int64_t age_ms;
+    bool counted;
+    const char *role; /* "counted", or why it is not: "inside", "same_address", ...  Static. */
+} pollen_nat_evidence;
+
+typedef struct pollen_nat_report {
+    pollen_nat_mapping mapping;
+    pollen_nat_allocation allocation;
+    uint16_t step;        /* Of a sequential allocation, else 0. */
+    pollen_addr external; /* Our address as others see it; port 0: nobody tells. */
+    size_t evidence_count;
+    pollen_nat_evidence evidence[POLLEN_NAT_EVIDENCE_MAX]; /* The newest first. */
+} pollen_nat_report;
+
+/* Errors: POLLEN_EINVAL, POLLEN_ECLOSED */
+POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_nat_report(pollen_mesh *mesh,
+                                                             pollen_nat_report *ret_report);
 
 #ifdef __cplusplus
 }

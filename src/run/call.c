@@ -48,6 +48,11 @@ pollen_err pln_request(pollen_mesh *mesh, pln_request_fn fn, void *arg) {
     return err;
 }
 
+size_t pln_request_list(pollen_mesh *mesh, pln_request_fn fn, void *items, size_t cap) {
+    pln_list_query query = {.items = items, .cap = cap};
+    return mesh != NULL && pln_request(mesh, fn, &query) == POLLEN_OK ? query.count : 0;
+}
+
 /* ---- Life of a call -------------------------------------------------------------------------- */
 
 static void ref(pln_call *call) {

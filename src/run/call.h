@@ -28,6 +28,15 @@ typedef pollen_err (*pln_request_fn)(pollen_mesh *mesh, void *arg);
 /* Any thread but the loop's.  Errors: POLLEN_ECLOSED, and what fn returns */
 POLLEN_MUST_USE pollen_err pln_request(pollen_mesh *mesh, pln_request_fn fn, void *arg);
 
+/* What a request that lists works on: it fills up to cap items and counts them all. */
+typedef struct pln_list_query {
+    void *items;
+    size_t cap, count;
+} pln_list_query;
+
+/* Returns the count; 0 without a mesh, or when it has closed.  fn's arg is a pln_list_query. */
+size_t pln_request_list(pollen_mesh *mesh, pln_request_fn fn, void *items, size_t cap);
+
 /* ---- Operations ------------------------------------------------------------------------------ */
 
 typedef struct pln_call pln_call;

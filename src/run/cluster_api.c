@@ -14,16 +14,6 @@
 
 _Static_assert(POLLEN_SERVICE_NAME_BYTES == PLN_SERVICE_NAME_MAX + 1, "a NUL more");
 
-typedef struct list_query {
-    void *items;
-    size_t cap, count;
-} list_query;
-
-static size_t list(pollen_mesh *mesh, pln_request_fn fn, void *items, size_t cap) {
-    list_query query = {.items = items, .cap = cap};
-    return mesh != NULL && pln_request(mesh, fn, &query) == POLLEN_OK ? query.count : 0;
-}
-
 /* ---- Members --------------------------------------------------------------------------------- */
 
 static uint16_t port_of(uint32_t told) {
@@ -67,7 +57,7 @@ static pollen_member member_of(pollen_mesh *mesh, const pln_member_info *info) {
 }
 
 static pollen_err query_members(pollen_mesh *mesh, void *arg) {
-    list_query *query = arg;
+    pln_list_query *query = arg;
     pollen_member *members = query->items;
     const pln_state *state = pln_node_state(mesh->node);
     pln_member_info info;
@@ -83,7 +73,7 @@ static pollen_err query_members(pollen_mesh *mesh, void *arg) {
 }
 
 size_t pollen_mesh_members(pollen_mesh *mesh, pollen_member *members, size_t cap) {
-    return list(mesh, query_members, members, cap);
+    return pln_request_list(mesh, query_members, members, cap);
 }
 
 /* ---- Services -------------------------------------------------------------------------------- */
@@ -129,7 +119,7 @@ pollen_err pollen_mesh_remove_service(pollen_mesh *mesh, const char *name) {
 }
 
 /* A port that no stream can be opened to is none; others may tell anything. */
-static void add_service(list_query *query, const pln_service_info *info) {
+static void add_service(pln_list_query *query, const pln_service_info *info) {
     if (port_of(info->port) == 0) {
         return;
     }
@@ -160,7 +150,7 @@ static pollen_err query_services(pollen_mesh *mesh, void *arg) {
 }
 
 size_t pollen_mesh_services(pollen_mesh *mesh, pollen_service *services, size_t cap) {
-    return list(mesh, query_services, services, cap);
+    return pln_request_list(mesh, query_services, services, cap);
 }
 
 /* ---- Forwards -------------------------------------------------------------------------------- */
@@ -195,7 +185,7 @@ pollen_err pollen_mesh_set_forward(pollen_mesh *mesh, const pollen_forward *forw
 
 /* The reference keeps the local port as 0 when any would do. */
 static pollen_err query_forwards(pollen_mesh *mesh, void *arg) {
-    list_query *query = arg;
+    pln_list_query *query = arg;
     pollen_forward *forwards = query->items;
     const pln_state *state = pln_node_state(mesh->node);
     pln_saved_connection connection;
@@ -217,7 +207,7 @@ static pollen_err query_forwards(pollen_mesh *mesh, void *arg) {
 }
 
 size_t pollen_mesh_forwards(pollen_mesh *mesh, pollen_forward *forwards, size_t cap) {
-    return list(mesh, query_forwards, forwards, cap);
+    return pln_request_list(mesh, query_forwards, forwards, cap);
 }
 
 /* ---- Revocation ------------------------------------------------------------------------------ */

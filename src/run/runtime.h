@@ -50,7 +50,7 @@ struct pollen_mesh {
     pln_call *calls;
     pollen_stream *streams;
     atomic_size_t left_bytes; /* Kept for readers of ended streams, beyond the usual. */
-    pln_link *blocked; /* Links that the core had no room for. */
+    pln_link *blocked;        /* Links that the core had no room for. */
     pln_ts refreshed_at;
     pln_transmit held_run; /* Built and not yet taken by the socket. */
     size_t held_offset;

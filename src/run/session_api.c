@@ -132,12 +132,14 @@ pollen_err pollen_mesh_active_peer_address(pollen_mesh *mesh, const pollen_key *
 typedef struct session_query {
     const pollen_key *peer;
     pln_session_info info;
+    bool punched;
     pln_ts now;
 } session_query;
 
 static pollen_err query_session(pollen_mesh *mesh, void *arg) {
     session_query *query = arg;
     query->now = mesh->now.mono;
+    query->punched = pln_node_is_punched(mesh->node, query->peer);
     return pln_mesh_session_info(core_of(mesh), query->peer, &query->info);
 }
 
@@ -176,6 +178,7 @@ pollen_err pollen_mesh_session_info(pollen_mesh *mesh, const pollen_key *peer,
         .addr = conn->path.remote,
         .generation = query.info.generation,
         .inbound = conn->inbound,
+        .punched = query.punched,
         .speaks_2 = query.info.speaks_2,
         .connected_ms = (int64_t)(pln_ts_since(conn->connected_at, query.now) / PLN_NS_PER_MS),
         .rtt_us = (uint32_t)(conn->rtt / 1000),
@@ -243,13 +246,8 @@ pollen_err pollen_mesh_advertise(pollen_mesh *mesh, const pollen_addr *addrs, si
     return pln_request(mesh, advertise, &own);
 }
 
-typedef struct list_query {
-    void *items;
-    size_t cap, count;
-} list_query;
-
 static pollen_err query_peers(pollen_mesh *mesh, void *arg) {
-    list_query *query = arg;
+    pln_list_query *query = arg;
     pollen_peer *peers = query->items;
     query->count = pln_node_peer_count(mesh->node);
     for (size_t i = 0; i < query->count && i < query->cap; i++) {
@@ -262,30 +260,7 @@ static pollen_err query_peers(pollen_mesh *mesh, void *arg) {
 }
 
 size_t pollen_mesh_peers(pollen_mesh *mesh, pollen_peer *peers, size_t cap) {
-    list_query query = {.items = peers, .cap = cap};
-    return pln_request(mesh, query_peers, &query) == POLLEN_OK ? query.count : 0;
-}
-
-static pollen_err query_observed(pollen_mesh *mesh, void *arg) {
-    list_query *query = arg;
-    pollen_observed *observed = query->items;
-    pln_observed item;
-    while (pln_node_observed_at(mesh->node, query->count, &item) == POLLEN_OK) {
-        if (query->count < query->cap) {
-            observed[query->count] = (pollen_observed){
-                .peer = item.peer,
-                .addr = item.addr,
-                .age_ms = (int64_t)(pln_ts_since(item.at, mesh->now.mono) / PLN_NS_PER_MS),
-            };
-        }
-        query->count++;
-    }
-    return POLLEN_OK;
-}
-
-size_t pollen_mesh_observed_addrs(pollen_mesh *mesh, pollen_observed *observed, size_t cap) {
-    list_query query = {.items = observed, .cap = cap};
-    return pln_request(mesh, query_observed, &query) == POLLEN_OK ? query.count : 0;
+    return pln_request_list(mesh, query_peers, peers, cap);
 }
 
 /* ---- Certificates ---------------------------------------------------------------------------- */

@@ -184,6 +184,9 @@ enum { PLN_BIRTHDAY_ONE_SHOT_RENEWALS = 512 };
 #define PLN_BIRTHDAY_INTERVAL_MAX PLN_S(600)
 #define PLN_BIRTHDAY_ADDRESS_INTERVAL PLN_S(5)
 
+/* One that is cancelled with fewer sockets and ports than this does not count. */
+enum { PLN_BIRTHDAY_UNDONE_MAX = 64 };
+
 /* Two sequential NATs: each side aims so far ahead of the port last seen, with so many sockets,
  * that fifteen flows of others on either side do not matter. */
 enum { PLN_SCATTER_SOCKETS = 25, PLN_SCATTER_AHEAD = 20 };

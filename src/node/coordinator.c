@@ -69,8 +69,9 @@ static void trigger(pln_coordinator *coordinator, const end *to, const end *othe
     pln_punch_trigger msg = {.peer = other->session.peer,
                              .self_addr = to->session.conn.path.remote,
                              .peer_addr = other->session.conn.path.remote};
-    if (to->session.speaks_2 && other->neighbour->has_whereabouts) {
-        msg.has_whereabouts = true;
+    /* Empty ones, when they have not come yet, still tell an old from a new implementation. */
+    msg.has_whereabouts = to->session.speaks_2 && other->session.speaks_2;
+    if (other->neighbour->has_whereabouts) {
         msg.whereabouts = other->neighbour->whereabouts;
     }
     pln_bytes envelope = {0};

@@ -31,7 +31,9 @@ struct pln_errand {
     pln_ts deadline;
     pln_timer timer; /* Asks, or ends the errand. */
     unsigned asks;
+    bool speaks_2; /* So a trigger said of the peer. */
     bool punching; /* A trigger has come; planned with these: */
+    bool one_shot;
     pln_nat_brief ours, theirs;
     size_t asked_count;
     pollen_key asked[COORDINATORS_MAX];
@@ -336,7 +338,8 @@ static bool is_same_nat(const pln_nat_brief *a, const pln_nat_brief *b) {
 static pollen_err start_or_join(pln_punching *punching, const pln_errand *errand,
                                 const pln_punch_plan *to, pln_now now) {
     const bool outdated = errand->punching && (!is_same_nat(&errand->ours, &to->ours) ||
-                                               !is_same_nat(&errand->theirs, &to->theirs));
+                                               !is_same_nat(&errand->theirs, &to->theirs) ||
+                                               errand->one_shot != to->one_shot);
     if (outdated) {
         pln_sock_cancel(punching->sock, &to->peer, now.mono);
     }
@@ -348,25 +351,45 @@ static pollen_err start_or_join(pln_punching *punching, const pln_errand *errand
     return POLLEN_OK;
 }
 
+/* A coordinator that the peer met a moment ago knows less of it than another one. */
+static pln_nat_brief theirs_of(const pln_errand *errand, const pln_punch_trigger *msg) {
+    const pln_nat_brief told = pln_outside_brief_of_peer(&msg->whereabouts);
+    return told.mapping == PLN_NAT_MAPPING_UNKNOWN && errand->punching ? errand->theirs : told;
+}
+
 static void start_punch(pln_punching *punching, pln_errand *errand, const pln_punch_trigger *msg,
                         pln_now now) {
+    errand->speaks_2 = errand->speaks_2 || msg->has_whereabouts;
     pln_punch_plan to = {.peer = msg->peer,
                          .attempt = errand->attempt,
                          .ours = pln_nat_brief_of(&punching->outside.verdict),
-                         .theirs = pln_outside_brief_of_peer(&msg->whereabouts),
-                         .one_shot = !msg->has_whereabouts,
+                         .theirs = theirs_of(errand, msg),
+                         .one_shot = !errand->speaks_2,
                          .at = now.mono,
                          .deadline = pln_ts_add(now.mono, UNASKED_PUNCH_TIME)};
     errand->deadline = errand->deadline > to.deadline ? errand->deadline : to.deadline;
     fill_targets(punching, msg, &to);
     if (start_or_join(punching, errand, &to, now) == POLLEN_OK) {
         errand->punching = true;
+        errand->one_shot = to.one_shot;
         errand->ours = to.ours;
         errand->theirs = to.theirs;
         plan(punching, errand, errand->deadline);
     } else if (errand->asks == 0) {
         destroy_errand(punching, errand); /* It was for this trigger alone. */
     }
+}
+
+static void tell_trigger(const pln_punching *punching, const pollen_key *from,
+                         const pln_punch_trigger *msg) {
+    char names[2][PLN_KEY_SHORT_BYTES];
+    const pln_nat_brief theirs = pln_outside_brief_of_peer(&msg->whereabouts);
+    pln_logf(punching->log, PLN_LOG_DEBUG, "node",
+             "punch %s: %s says so; our NAT is %s, %s, the other one %s, %s",
+             pln_key_short(&msg->peer, names[0]), pln_key_short(from, names[1]),
+             pln_nat_mapping_name(punching->outside.verdict.mapping),
+             pln_nat_allocation_name(punching->outside.verdict.allocation),
+             pln_nat_mapping_name(theirs.mapping), pln_nat_allocation_name(theirs.allocation));
 }
 
 static void handle_trigger(pln_punching *punching, const pollen_key *from, const uint8_t *body,
@@ -385,6 +408,7 @@ static void handle_trigger(pln_punching *punching, const pollen_key *from, const
         errand = add_errand(punching, &msg.peer);
     }
     if (errand != NULL) {
+        tell_trigger(punching, from, &msg);
         start_punch(punching, errand, &msg, now);
     }
 }

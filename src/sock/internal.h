@@ -93,6 +93,7 @@ struct sock_punch {
     size_t learned;  /* Ways that the peer was heard along first, on the main socket */
     size_t learned_on_sockets; /* and on others. */
     bool birthday;
+    pln_ts birthday_before; /* The memory's, when this one began. */
 
     sock_way *ways;
     size_t way_count, way_cap;

@@ -46,9 +46,17 @@ static void set_method(sock_punch *punch, pln_punch_method method) {
 
 /* ---- Ends ------------------------------------------------------------------------------------ */
 
+/* Planned anew, because more is known of the NATs, before it cost anything: as if it had not begun. */
+static bool is_birthday_undone(const sock_punch *punch, pln_punch_end end) {
+    return end == PLN_PUNCH_CANCELLED &&
+           punch->spray_sent + punch->stats.sockets_opened <= PLN_BIRTHDAY_UNDONE_MAX;
+}
+
 static void note_birthday(sock_memory *memory, const sock_punch *punch, pln_punch_end end) {
     if (end == PLN_PUNCH_WON) {
         memory->failures = 0;
+    } else if (punch->birthday && is_birthday_undone(punch, end)) {
+        memory->birthday_at = punch->birthday_before;
     } else if (punch->birthday) {
         memory->failures++;
     }
@@ -167,6 +175,7 @@ static bool take_birthday(pln_sock *sock, sock_punch *punch, pln_ts now) {
     pln_ts allowed_at = pln_sock_birthday_allowed_at(sock, memory, &punch->aim);
     if (pln_ts_reached(allowed_at, now) && !other_birthday(sock, punch)) {
         punch->birthday = true;
+        punch->birthday_before = memory->birthday_at;
         memory->birthday_at = now;
         memory->addr = punch->aim;
         return true;

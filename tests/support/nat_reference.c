@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the reference punches: 256 sockets send one request each and listen for a second, the main
- * socket sends one to the known port and 255 to ports drawn with repeats; the first answer wins, and
- * what is dialled is its sender.  Only the main socket accepts dials. */
+/*
+ * How the reference punches: 256 sockets send one request each and listen for a second, the main
+ * socket sends one to the known port and 255 to ports drawn with repeats; the first answer wins,
+ * and what is dialled is its sender.  Only the main socket accepts dials.
+ */
 #include <stdlib.h>
 #include <string.h>
 

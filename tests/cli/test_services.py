@@ -305,6 +305,11 @@ class Connect(TestCase):
 
 
 class Ends(TestCase):
+    @staticmethod
+    def wait_reset(connection):
+        """Until it was reset, without reading from it."""
+        pln.until(lambda: connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0, "the reset")
+
     def test_either_side_may_end_first(self):
         _, _, service, address = self.pair()
         for first, second in ((0, 1), (1, 0)):
@@ -331,9 +336,8 @@ class Ends(TestCase):
             ends[first].shutdown(socket.SHUT_WR)
             self.assertEqual(ends[second].recv(1), b"")
             reset(ends[first])
-            # It does not read any more, so that only a write or its state can tell.
-            pln.until(lambda end=ends[second]: end.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0,
-                      "the reset")
+            # It has read its end, so that only a write or its state can tell.
+            self.wait_reset(ends[second])
 
     def test_a_reset_while_nobody_reads(self):
         _, _, service, address = self.pair()
@@ -344,7 +348,7 @@ class Ends(TestCase):
                 while True:  # Until every buffer on the way is full.
                     ends[first].sendall(BLOB)
             reset(ends[first])
-            self.assertTrue(is_reset(ends[second]))
+            self.wait_reset(ends[second])
 
     def test_where_nothing_listens_the_client_is_reset(self):
         root, member, service, address = self.pair()
@@ -364,6 +368,9 @@ class Ends(TestCase):
             # Many times, as each takes one of a hundred streams, which must come back.
             for _ in range(150):
                 self.assertTrue(is_refused(address))
+            # At most one line a second.
+            pln.until(lambda: is_refused(address) and "the peer does not serve it" in member.must("logs").out,
+                      "the log")
             root.must("serve", str(service.port), "it")
             self.both(service, address)
 
@@ -415,7 +422,7 @@ class Ends(TestCase):
         root.must("revoke", "--yes", member.id())
         for connection in (client, server, half):
             self.assertTrue(is_reset(connection))
-        pln.until(lambda: half_server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0, "the reset")
+        self.wait_reset(half_server)
 
 
 class Restart(TestCase):

@@ -2,13 +2,10 @@
 /* What a user of a mesh may rely on: limits, ends and their reasons, sessions that are kept, and a
  * peer that has gone silent. */
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/api_rig.h"
+#include "support/api_child.h"
 
 static int setup(void **state) {
     rig *r = calloc(1, sizeof(*r));
@@ -117,17 +114,24 @@ static void events_that_waited_are_given_after_the_close(void **state) {
 /* ---- Ends ------------------------------------------------------------------------------------ */
 
 static void the_peer_sees_why_a_session_was_closed(void **state) {
-    static const pollen_end_reason reasons[] = {POLLEN_END_GRACEFUL, POLLEN_END_CERT_ROTATION,
-                                                POLLEN_END_CERT_EXPIRED, POLLEN_END_REVOKED};
+    /* What has no words of its own is told as graceful. */
+    static const pollen_end_reason reasons[][2] = {
+        {POLLEN_END_GRACEFUL, POLLEN_END_GRACEFUL},
+        {POLLEN_END_CERT_ROTATION, POLLEN_END_CERT_ROTATION},
+        {POLLEN_END_CERT_EXPIRED, POLLEN_END_CERT_EXPIRED},
+        {POLLEN_END_REVOKED, POLLEN_END_REVOKED},
+        {POLLEN_END_DENIED, POLLEN_END_DENIED},
+        {POLLEN_END_UNKNOWN, POLLEN_END_GRACEFUL},
+    };
     rig *r = *state;
     for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
         pollen_event own, peers;
-        pollen_mesh_close_peer_session(r->mesh[0], &r->key[1], reasons[i]);
-        pollen_mesh_close_peer_session(r->mesh[0], &r->key[1], POLLEN_END_UNKNOWN);
+        pollen_mesh_close_peer_session(r->mesh[0], &r->key[1], reasons[i][0]);
+        pollen_mesh_close_peer_session(r->mesh[0], &r->key[1], POLLEN_END_UNKNOWN); /* Over. */
         rig_wait_event(r->mesh[0], POLLEN_EVENT_DISCONNECTED, &r->key[1], &own);
         rig_wait_event(r->mesh[1], POLLEN_EVENT_DISCONNECTED, &r->key[0], &peers);
-        assert_int_equal(own.reason, reasons[i]);
-        assert_int_equal(peers.reason, reasons[i]);
+        assert_int_equal(own.reason, reasons[i][0]);
+        assert_int_equal(peers.reason, reasons[i][1]);
         rig_connect(r, 1, 0);
         rig_wait_event(r->mesh[0], POLLEN_EVENT_CONNECTED, &r->key[1], NULL);
     }
@@ -253,56 +257,6 @@ static void a_kept_peer_is_dialled_again_after_every_end(void **state) {
 
 /* ---- A silent peer --------------------------------------------------------------------------- */
 
-/* A node in a process of its own, so that it can be stopped as a whole. */
-typedef struct child {
-    pid_t pid;
-    int ready; /* It writes its port here. */
-} child;
-
-static child start_child(const pollen_credentials *creds) {
-    int ends[2];
-    assert_int_equal(pipe(ends), 0);
-    const pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        pollen_mesh_config config;
-        pollen_mesh *mesh;
-        pollen_mesh_config_init(&config);
-        config.credentials = creds;
-        if (pollen_mesh_create(&config, &mesh) == POLLEN_OK) {
-            const uint16_t port = pollen_mesh_listen_port(mesh);
-            if (write(ends[1], &port, sizeof(port)) == (ssize_t)sizeof(port)) {
-                for (;;) {
-                    (void)pause();
-                }
-            }
-        }
-        _exit(1);
-    }
-    close(ends[1]);
-    return (child){.pid = pid, .ready = ends[0]};
-}
-
-static pollen_addr wait_ready(const child *c) {
-    uint16_t port = 0;
-    assert_int_equal(read(c->ready, &port, sizeof(port)), sizeof(port));
-    close(c->ready);
-    return rig_loopback(port);
-}
-
-static void stop_child(const child *c) {
-    int status;
-    assert_int_equal(kill(c->pid, SIGSTOP), 0);
-    assert_int_equal(waitpid(c->pid, &status, WUNTRACED), c->pid);
-    assert_true(WIFSTOPPED(status));
-}
-
-static void end_child(const child *c) {
-    assert_int_equal(kill(c->pid, SIGKILL), 0);
-    assert_int_equal(waitpid(c->pid, NULL, 0), c->pid);
-}
-
 /* No send takes longer than a scheduler may take; in the end the queue is full and says so. */
 static void send_into_the_void(rig *r) {
     static const uint8_t body[1000];
@@ -346,14 +300,14 @@ static void a_peer_that_has_gone_silent_holds_up_nobody(void **state) {
     rig r;
     uint64_t rtt_us;
     rig_init(&r, 0);
-    const child silent = start_child(r.creds[2]); /* Before there is a thread. */
+    const child silent = child_fork(r.creds[2]); /* Before there is a thread. */
     rig_start(&r, 0);
     rig_start(&r, 1);
-    r.addr[2] = wait_ready(&silent);
+    r.addr[2] = child_start(&silent, 0);
     rig_connect(&r, 0, 1);
     rig_connect(&r, 0, 2);
     assert_ok(pollen_mesh_ping(r.mesh[0], &r.key[2], 0, SOON_MS, NULL, &rtt_us));
-    stop_child(&silent);
+    child_stop(&silent);
 
     const int64_t start = rig_now_ms();
     assert_int_equal(pollen_mesh_ping(r.mesh[0], &r.key[2], 0, 100, NULL, &rtt_us),
@@ -367,7 +321,7 @@ static void a_peer_that_has_gone_silent_holds_up_nobody(void **state) {
     const int64_t closing = rig_now_ms();
     pollen_mesh_close(r.mesh[0]);
     assert_true(rig_now_ms() - closing < SOON_MS / 2);
-    end_child(&silent);
+    child_end(&silent);
     rig_fini(&r);
 }
 

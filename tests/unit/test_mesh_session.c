@@ -569,11 +569,15 @@ static void a_certificate_that_runs_out_ends_the_session(void **state) {
     mp_enrol(b, mp_signer(world), 0, 100, true);
     mp_start(b);
     mp_join(a, b);
+    pln_mesh_open_stream(a->mesh, 900, mp_key(b), 80, PLN_TS_NEVER, world->now);
     mp_run(world, PLN_S(159)); /* A minute of skew is allowed. */
     assert_int_equal(mp_sessions(a), 1);
+    assert_int_equal(mp_count(a, PLN_MESH_STREAM_CLOSED), 0);
     mp_run(world, PLN_S(3));
     expect_end(a, POLLEN_END_CERT_EXPIRED);
     expect_end(b, POLLEN_END_CERT_EXPIRED);
+    assert_int_equal(mp_find(a, PLN_MESH_STREAM_CLOSED, 0)->err, POLLEN_ENOTCONN);
+    assert_int_equal(mp_find(b, PLN_MESH_STREAM_CLOSED, 0)->err, POLLEN_ENOTCONN);
 }
 
 /* What runs by intervals runs by the monotonic clock. */

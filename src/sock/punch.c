@@ -46,7 +46,7 @@ static void set_method(sock_punch *punch, pln_punch_method method) {
 
 /* ---- Ends ------------------------------------------------------------------------------------ */
 
-/* Planned anew, because more is known of the NATs, before it cost anything: as if it had not begun. */
+/* Planned anew, as more is known of the NATs, before it cost anything: as if it had not begun. */
 static bool is_birthday_undone(const sock_punch *punch, pln_punch_end end) {
     return end == PLN_PUNCH_CANCELLED &&
            punch->spray_sent + punch->stats.sockets_opened <= PLN_BIRTHDAY_UNDONE_MAX;

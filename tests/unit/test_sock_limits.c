@@ -349,6 +349,24 @@ static void another_network_begins_anew(void **state) {
     assert_int_equal(end_of(rig, &plan, 8000), PLN_PUNCH_DEADLINE);
 }
 
+static void a_birthday_cancelled_before_it_cost_much_does_not_count(void **state) {
+    sock_rig *rig = *state;
+    pln_punch_plan plan = plan_spray(rig, 1, PEER);
+    sock_rig_start(rig, &plan);
+    sock_rig_run_to(rig, 320);
+    pln_sock_cancel(rig->sock, &plan.peer, rig->now);
+    sock_rig_drain(rig);
+    assert_int_equal(end_of(rig, &plan, 400), PLN_PUNCH_DEADLINE); /* It had its birthday. */
+    pln_sock_network_changed(rig->sock);
+    plan.at = rig->now;
+    plan.deadline = rig->now + PLN_S(3);
+    sock_rig_start(rig, &plan);
+    sock_rig_run_to(rig, 3400 + 600);
+    pln_sock_cancel(rig->sock, &plan.peer, rig->now);
+    sock_rig_drain(rig);
+    assert_int_equal(end_of(rig, &plan, 4100), PLN_PUNCH_HELD);
+}
+
 static void a_node_has_one_birthday_at_a_time(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan one = plan_spray(rig, 1, PEER);
@@ -580,6 +598,7 @@ int main(void) {
         RULE(between_two_birthdays_with_a_peer_lie_20_seconds),
         RULE(failed_birthdays_double_the_pause),
         RULE(another_network_begins_anew),
+        RULE(a_birthday_cancelled_before_it_cost_much_does_not_count),
         RULE(a_node_has_one_birthday_at_a_time),
         RULE(the_next_birthday_follows_when_the_first_is_over),
         RULE(other_names_for_one_address_gain_nothing),

@@ -5,6 +5,7 @@
 
 #include "pln/handler.h"
 #include "pln/known.h"
+#include "pln/netcheck.h"
 #include "pln/out.h"
 #include "pln/status.h"
 #include "run/admission.h"
@@ -87,10 +88,17 @@ static bool can_sign(pollen_mesh *mesh) {
     return can;
 }
 
+static json_t *nat_json(pollen_mesh *mesh) {
+    pollen_nat_report report;
+    return pollen_mesh_nat_report(mesh, &report) == POLLEN_OK
+               ? pln_netcheck_json(&report, pln_clock_wall() * 1000)
+               : json_null();
+}
+
 json_t *pln_diagnosis_json(pln_daemon *daemon, pollen_mesh *mesh) {
-    return json_pack("{s:s, s:i, s:b, s:o, s:o}", "schema", "pollen.diagnosis/1", "pid",
+    return json_pack("{s:s, s:i, s:b, s:o, s:o, s:o}", "schema", "pollen.diagnosis/1", "pid",
                      (int)getpid(), "is_admin", can_sign(mesh) ? 1 : 0, "self",
-                     pln_self_json(daemon, mesh), "peers", peers_json(mesh));
+                     pln_self_json(daemon, mesh), "nat", nat_json(mesh), "peers", peers_json(mesh));
 }
 
 void pln_handle_diagnose(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,

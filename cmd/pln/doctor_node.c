@@ -121,6 +121,30 @@ static void check_addrs(pln_doctor *doctor) {
     }
 }
 
+/* ---- The NAT --------------------------------------------------------------------------------- */
+
+static void check_nat(pln_doctor *doctor) {
+    const json_t *nat = json_object_get(doctor->diagnosis, "nat");
+    const char *mapping = pln_json_text(nat, "mapping", "unknown");
+    if (strcmp(mapping, "none") == 0) {
+        pln_report_add(&doctor->report, finding(PLN_PASS, "nat", NULL),
+                       "none: peers see this node at an address of its own");
+    } else if (strcmp(mapping, "easy") == 0) {
+        pln_report_add(&doctor->report, finding(PLN_PASS, "nat", NULL),
+                       "easy: it shows everybody the same port, so that holes can be punched");
+    } else if (strcmp(mapping, "hard") == 0) {
+        pln_report_add(
+            &doctor->report,
+            finding(PLN_WARN, "nat",
+                    "forward a UDP port to this node, and: pln up --port N --ips ADDRESS"),
+            "hard: it shows each peer another port, so that a direct way takes longer, "
+            "or is not found at all");
+    } else {
+        pln_report_add(&doctor->report, finding(PLN_PASS, "nat", NULL),
+                       "unknown: two connected peers outside are needed to tell (pln netcheck)");
+    }
+}
+
 /* ---- The clock, as others have it ------------------------------------------------------------ */
 
 /* Certificates begin at the time of whoever signed them, and a session shows that it is valid. */
@@ -270,6 +294,7 @@ void pln_doctor_check_node(pln_doctor *doctor) {
                    (long long)json_integer_value(json_object_get(doctor->diagnosis, "pid")));
     check_port(doctor);
     check_addrs(doctor);
+    check_nat(doctor);
     check_peers_clock(doctor);
     if (doctor->has_config) {
         check_bootstrap(doctor);

@@ -300,6 +300,7 @@ static const mesh_handler mesh_handlers[PLN_REQUEST_VERBS] = {
     [PLN_REQUEST_DISCONNECT] = pln_handle_disconnect,
     [PLN_REQUEST_INFO] = do_info,
     [PLN_REQUEST_METRICS] = pln_handle_metrics,
+    [PLN_REQUEST_NETCHECK] = pln_handle_netcheck,
     [PLN_REQUEST_PING] = do_ping,
     [PLN_REQUEST_REVOKE] = pln_handle_revoke,
     [PLN_REQUEST_SERVE] = pln_handle_serve,

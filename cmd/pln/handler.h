@@ -38,6 +38,8 @@ void pln_handle_disconnect(pln_daemon *daemon, pollen_mesh *mesh, pln_control_cl
                            const pln_request *request);
 void pln_handle_metrics(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
                         const pln_request *request);
+void pln_handle_netcheck(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
+                         const pln_request *request);
 void pln_handle_revoke(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
                        const pln_request *request);
 void pln_handle_serve(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,

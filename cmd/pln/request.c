@@ -26,6 +26,7 @@ static const char *const verb_names[PLN_REQUEST_VERBS] = {
     [PLN_REQUEST_DISCONNECT]     = "disconnect",
     [PLN_REQUEST_INFO]           = "info",
     [PLN_REQUEST_METRICS]        = "metrics",
+    [PLN_REQUEST_NETCHECK]       = "netcheck",
     [PLN_REQUEST_PING]           = "ping",
     [PLN_REQUEST_RELOAD]         = "reload",
     [PLN_REQUEST_REVOKE]         = "revoke",

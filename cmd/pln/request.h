@@ -13,6 +13,7 @@
  *   diagnose       one pollen.diagnosis/1: a status, and what explains it
  *   info           one pollen.info/1: what other verbs need to know of the daemon
  *   metrics        pollen.metrics/1, with series of up to `count` peers
+ *   netcheck       one pollen.netcheck/1
  *   watch          pollen.event/1 until the client hangs up
  *   ping           pollen.ping/1 for each, `count` 0 until the client hangs up
  *   revoke         pollen.revoke/1; without `sure` nothing is done but finding the peer
@@ -51,6 +52,7 @@ typedef enum pln_request_verb {
     PLN_REQUEST_DISCONNECT,
     PLN_REQUEST_INFO,
     PLN_REQUEST_METRICS,
+    PLN_REQUEST_NETCHECK,
     PLN_REQUEST_PING,
     PLN_REQUEST_RELOAD,
     PLN_REQUEST_REVOKE,

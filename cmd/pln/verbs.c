@@ -20,6 +20,7 @@ const pln_verb *const pln_verbs[] = {
     &pln_verb_revoke,
     &pln_verb_pipe_listen,
     &pln_verb_pipe_connect,
+    &pln_verb_netcheck,
     &pln_verb_doctor,
     &pln_verb_metrics,
     &pln_verb_id,

@@ -17,6 +17,7 @@ extern const pln_verb pln_verb_invite;
 extern const pln_verb pln_verb_join;
 extern const pln_verb pln_verb_logs;
 extern const pln_verb pln_verb_metrics;
+extern const pln_verb pln_verb_netcheck;
 extern const pln_verb pln_verb_ping;
 extern const pln_verb pln_verb_pipe_connect;
 extern const pln_verb pln_verb_pipe_listen;

@@ -8,7 +8,7 @@ import pln
 
 VERBS = ["init", "up", "down", "invite", "join", "status", "ping", "pipe listen", "pipe connect", "id",
          "logs", "purge", "version", "help", "wait", "revoke", "metrics", "doctor",
-         "bench"]
+         "bench", "netcheck"]
 
 
 class Help(pln.TestCase):
@@ -114,7 +114,8 @@ class Usage(pln.TestCase):
 class NoDaemon(pln.TestCase):
     def test_verbs_that_need_one_say_so(self):
         node = self.node()
-        for args in (["status"], ["status", "--watch"], ["ping", "ab"], ["down"],
+        for args in (["status"], ["status", "--watch"], ["ping", "ab"], ["down"], ["metrics"], ["netcheck"],
+                     ["wait"], ["wait", "ab"], ["bench", "ab"], ["revoke", "ab"], ["revoke", "--yes", "ab"],
                      ["pipe", "connect", "ab", "--port", "7"], ["pipe", "listen", "--port", "7"]):
             self.check_fails(node.run(*args), 6, "no daemon is running", "up --detach")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator asks of a running cluster: wait, revoke, metrics, doctor, bench."""
+"""What an operator asks of a running cluster: wait, revoke, metrics, doctor, bench, netcheck."""
 import os
 import pty
 import re
@@ -93,6 +93,15 @@ class Revoke(pln.TestCase):
         member.must("down")
         member.up()
         self.check(member.run("wait", "--timeout", "2s"), 7)
+
+    def test_other_members_close_their_sessions_too(self):
+        root, first, second = self.cluster(3)
+        gone, other = first.id(), second.id()
+        second.wait_connected(gone)
+        root.must("revoke", "--yes", gone)
+        pln.until(lambda: second.peer(gone) is None, "the revocation at another member")
+        self.check(second.run("wait", "--timeout", "300ms", "--json", gone), 7)
+        root.wait_connected(other)
 
     def test_survives_a_restart(self):
         root, member = self.cluster(2)
@@ -265,7 +274,7 @@ class Doctor(pln.TestCase):
         for node in (root, member):
             checks = self.report(node)
             for name in ("directory", "key", "certificate", "config", "clock", "daemon", "port",
-                         "bootstrap", "renewal", "sessions"):
+                         "nat", "bootstrap", "renewal", "sessions"):
                 self.find(checks, name, "pass")
             self.assertIn("--ips", self.find(checks, "addresses", "warn")["fix"])
         self.assertEqual(self.find(self.report(root, member.id()[:9]), "peer", "pass")["peer"], member.id())
@@ -404,6 +413,20 @@ class Bench(pln.TestCase):
             pipe.terminate()
             pipe.communicate(timeout=pln.WAIT_S)
         self.check(root.run("bench", "--seconds", "1", member.id()), 0)
+
+
+class Netcheck(pln.TestCase):
+    def test_what_loopback_shows_is_no_evidence(self):
+        root, member = self.cluster(2)
+        for node in (root, member):
+            value = self.check(node.run("netcheck", "--json"), 0).json()
+            self.check_shape(value, "netcheck")
+            self.assertEqual((value["mapping"], value["allocation"]), ("unknown", "unknown"))
+            self.assertEqual(value["public_addrs"], [])
+        human = self.check(root.run("netcheck"), 0).out
+        self.assertIn("mapping       unknown: two connected peers", human)
+        self.assertIn("public addrs  unknown", human)
+        self.assertIn("port mapping  pcp unknown, nat-pmp unknown, upnp unknown", human)
 
 
 if __name__ == "__main__":

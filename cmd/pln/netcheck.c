@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pln/netcheck.h"
+
+#include "pln/handler.h"
+#include "pln/out.h"
+#include "pln/status.h"
+#include "run/clock.h"
+
+enum { ROLE_BYTES = 32 };
+
+/* As all names of the machine contract are. */
+static const char *snake_case(const char *name, char text[ROLE_BYTES]) {
+    size_t i = 0;
+    for (; name[i] != '\0' && i + 1 < ROLE_BYTES; i++) {
+        text[i] = name[i] == '-' ? '_' : name[i];
+    }
+    text[i] = '\0';
+    return text;
+}
+
+static json_t *evidence_json(const pollen_nat_evidence *evidence, int64_t wall_ms) {
+    char id[POLLEN_KEY_HEX_BYTES];
+    char role[ROLE_BYTES];
+    return json_pack("{s:s, s:o, s:o, s:s}", "peer", pollen_key_hex(&evidence->peer, id),
+                     "seen_addr", pln_json_addr(&evidence->seen), "at",
+                     pln_json_time_ms((wall_ms - evidence->age_ms) / 1000 * 1000), "role",
+                     snake_case(evidence->role, role));
+}
+
+static bool is_told(const pollen_nat_report *report, size_t count, const pollen_addr *addr) {
+    for (size_t i = 0; i < count; i++) {
+        if (report->evidence[i].counted && pollen_addr_equal(&report->evidence[i].seen, addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each address once, of those that count. */
+static json_t *public_json(const pollen_nat_report *report) {
+    json_t *array = json_array();
+    for (size_t i = 0; array != NULL && i < report->evidence_count; i++) {
+        const pollen_nat_evidence *evidence = &report->evidence[i];
+        if (evidence->counted && !is_told(report, i, &evidence->seen)) {
+            json_array_append_new(array, pln_json_addr(&evidence->seen));
+        }
+    }
+    return array;
+}
+
+json_t *pln_netcheck_json(const pollen_nat_report *report, int64_t wall_ms) {
+    json_t *evidence = json_array();
+    for (size_t i = 0; evidence != NULL && i < report->evidence_count; i++) {
+        json_array_append_new(evidence, evidence_json(&report->evidence[i], wall_ms));
+    }
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:{s:n, s:n, s:n}}", "schema", "pollen.netcheck/1",
+                     "mapping", pollen_nat_mapping_name(report->mapping), "allocation",
+                     pollen_nat_allocation_name(report->allocation), "public_addrs",
+                     public_json(report), "evidence", evidence, "port_mapping", "pcp", "nat_pmp",
+                     "upnp");
+}
+
+void pln_handle_netcheck(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
+                         const pln_request *request) {
+    pollen_nat_report report;
+    const pollen_err err = pollen_mesh_nat_report(mesh, &report);
+    (void)daemon;
+    (void)request;
+    if (err == POLLEN_OK) {
+        pln_reply(client, pln_netcheck_json(&report, pln_clock_wall() * 1000));
+    } else {
+        pln_reply_err(client, err, "netcheck");
+    }
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the daemon knows of the NAT in front of it: pollen.netcheck/1. */
+#ifndef PLN_CMD_NETCHECK_H
+#define PLN_CMD_NETCHECK_H
+
+#include <jansson.h>
+
+#include <pollen/nat.h>
+
+/* wall_ms is the time of the report, in Unix time.  Owner: a new reference; NULL when there is no
+ * memory. */
+json_t *pln_netcheck_json(const pollen_nat_report *report, int64_t wall_ms);
+
+#endif

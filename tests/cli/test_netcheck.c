@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verdict on the NAT, as the machine contract has it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "pln/netcheck.h"
+
+enum { NOW_S = 1767323045 }; /* 2026-01-02T03:04:05Z */
+
+static pollen_addr addr(const char *text) {
+    pollen_addr ret;
+    assert_int_equal(pollen_addr_parse(text, &ret), POLLEN_OK);
+    return ret;
+}
+
+static pollen_nat_evidence evidence(uint8_t peer, const char *seen, const char *role) {
+    return (pollen_nat_evidence){.peer = {{peer}},
+                                 .seen = addr(seen),
+                                 .age_ms = peer * 1000,
+                                 .counted = strcmp(role, "counted") == 0,
+                                 .role = role};
+}
+
+static const char *text_at(const json_t *array, size_t i, const char *key) {
+    return json_string_value(json_object_get(json_array_get(array, i), key));
+}
+
+static void a_verdict_comes_with_its_evidence(void **state) {
+    pollen_nat_report report = {.mapping = POLLEN_NAT_MAPPING_EASY,
+                                .allocation = POLLEN_NAT_ALLOCATION_PRESERVING,
+                                .evidence_count = 4};
+    (void)state;
+    report.evidence[0] = evidence(1, "203.0.113.5:60611", "counted");
+    report.evidence[1] = evidence(2, "203.0.113.5:60611", "counted");
+    report.evidence[2] = evidence(3, "192.168.1.7:60611", "inside");
+    report.evidence[3] = evidence(4, "203.0.113.5:61000", "same-address");
+    json_t *object = pln_netcheck_json(&report, NOW_S * 1000LL);
+    assert_non_null(object);
+    const json_t *list = json_object_get(object, "evidence");
+    const json_t *addrs = json_object_get(object, "public_addrs");
+    assert_string_equal(json_string_value(json_object_get(object, "mapping")), "easy");
+    assert_string_equal(json_string_value(json_object_get(object, "allocation")), "preserving");
+    assert_int_equal(json_array_size(addrs), 1);
+    assert_string_equal(json_string_value(json_array_get(addrs, 0)), "203.0.113.5:60611");
+    assert_int_equal(json_array_size(list), 4);
+    assert_string_equal(text_at(list, 0, "at"), "2026-01-02T03:04:04Z");
+    assert_string_equal(text_at(list, 2, "role"), "inside");
+    assert_string_equal(text_at(list, 2, "seen_addr"), "192.168.1.7:60611");
+    assert_string_equal(text_at(list, 3, "role"), "same_address");
+    json_decref(object);
+}
+
+static void what_nobody_told_is_unknown(void **state) {
+    const pollen_nat_report report = {.mapping = POLLEN_NAT_MAPPING_UNKNOWN};
+    (void)state;
+    json_t *object = pln_netcheck_json(&report, NOW_S * 1000LL);
+    const json_t *protocols = json_object_get(object, "port_mapping");
+    assert_string_equal(json_string_value(json_object_get(object, "mapping")), "unknown");
+    assert_string_equal(json_string_value(json_object_get(object, "allocation")), "unknown");
+    assert_int_equal(json_array_size(json_object_get(object, "public_addrs")), 0);
+    assert_int_equal(json_array_size(json_object_get(object, "evidence")), 0);
+    assert_true(json_is_null(json_object_get(protocols, "pcp")));
+    assert_true(json_is_null(json_object_get(protocols, "nat_pmp")));
+    assert_true(json_is_null(json_object_get(protocols, "upnp")));
+    json_decref(object);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_verdict_comes_with_its_evidence),
+        cmocka_unit_test(what_nobody_told_is_unknown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -132,6 +132,10 @@ enum { PLN_GOSSIP_FORGERY_COST = 128 }; /* In events: checking a false signature
 /* A datagram queue holds PLN_DATAGRAM_SENDQ_MAX; one answer leaves a quarter to others. */
 enum { PLN_GOSSIP_ANSWER_ENVELOPES_MAX = 192 };
 
+/* With more sessions the views of all are not compared with everybody at once: when a hundred nodes
+ * come together, that alone would be gigabytes. */
+enum { PLN_GOSSIP_FEW_SESSIONS = 8 };
+
 /* What a clock that is too small for all members may make the reference send again, each round on
  * average. */
 enum { PLN_GOSSIP_RESENT_BYTES = 64 * 1024 };

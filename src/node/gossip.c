@@ -11,9 +11,15 @@
 #define ROUND_LEAST PLN_S(9)
 #define ROUND_SPREAD PLN_S(2)
 
-/* A hurried round: late enough that news which comes together is told together. */
+/* A hurried round: late enough that news which comes together is told together.  The more partners
+ * there are the wider the rounds are spread: whoever has a hundred hears from most authors
+ * themselves, and rounds with all at each piece of news would drown the news. */
 #define HURRY_LEAST PLN_MS(50)
 #define HURRY_SPREAD PLN_MS(200)
+#define HURRY_SPREAD_EACH PLN_MS(100) /* For each partner beyond PLN_GOSSIP_FEW_SESSIONS. */
+
+/* Changes that come faster are told together. */
+enum { BROADCASTS_PER_S = 20, BROADCASTS_BURST = 8 };
 
 /* A disk that works takes a hundredth of it. */
 #define SAVE_PATIENCE PLN_S(1)
@@ -28,6 +34,7 @@ struct pln_gossip_partner {
     pln_gossip_peer peer;
     pln_timer round;
     unsigned young; /* The next of young_rounds; YOUNG_ROUNDS: none. */
+    bool hurried;   /* The round was brought forward: more news does not do so again. */
 };
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -39,7 +46,7 @@ pollen_err pln_gossip_init(pln_gossip *gossip, pln_mesh *mesh, const pln_rng *rn
                                      .rng = *rng,
                                      .trust = creds->enrolled ? &creds->trust : NULL,
                                      .log = log};
-    *gossip = (pln_gossip){.mesh = mesh, .rng = *rng, .log = log};
+    *gossip = (pln_gossip){.mesh = mesh, .rng = *rng, .log = log, .broadcast_at = PLN_TS_NEVER};
     pln_heap_init(&gossip->rounds);
     const pollen_err err = pln_state_create(&config, &gossip->state);
     if (err == POLLEN_OK) {
@@ -84,11 +91,21 @@ static void send_list(pln_gossip *gossip, const pollen_key *peer, pln_envelopes 
 
 void pln_gossip_broadcast(pln_gossip *gossip, pln_now now) {
     pln_bytes envelope = {0};
+    bool told = false;
+    gossip->broadcast_at = pln_bucket_ready(&gossip->broadcasts, BROADCASTS_PER_S);
+    if (!pln_ts_reached(gossip->broadcast_at, now.mono)) {
+        return;
+    }
+    gossip->broadcast_at = PLN_TS_NEVER;
     while (pln_state_poll_broadcast(gossip->state, &envelope)) {
         for (pln_gossip_partner *at = gossip->partners; at != NULL; at = at->next) {
             (void)pln_node_send(gossip->mesh, &at->peer.key, &envelope, now);
         }
         pln_bytes_fini(&envelope);
+        told = true;
+    }
+    if (told) {
+        (void)pln_bucket_take(&gossip->broadcasts, BROADCASTS_PER_S, BROADCASTS_BURST, now.mono);
     }
 }
 
@@ -102,11 +119,19 @@ static pln_gossip_partner **find(pln_gossip *gossip, const pollen_key *peer) {
     return at;
 }
 
+/* Within 0 to 200 ms, later among many. */
+static pln_dur draw_spread(const pln_gossip *gossip) {
+    const size_t crowd = gossip->partner_count > PLN_GOSSIP_FEW_SESSIONS
+                             ? gossip->partner_count - PLN_GOSSIP_FEW_SESSIONS
+                             : 0;
+    return pln_rng_below(&gossip->rng, HURRY_SPREAD + crowd * HURRY_SPREAD_EACH);
+}
+
 static bool plan_round(pln_gossip *gossip, pln_gossip_partner *partner, pln_now now) {
     pln_dur wait = ROUND_LEAST + pln_rng_below(&gossip->rng, ROUND_SPREAD);
     if (partner->peer.speaks_2 && partner->young < YOUNG_ROUNDS) {
-        wait = young_rounds[partner->young] + pln_rng_below(&gossip->rng, HURRY_SPREAD);
-        partner->young++;
+        const pln_dur early = young_rounds[partner->young++] + draw_spread(gossip);
+        wait = early < wait ? early : wait;
     }
     return pln_heap_set(&gossip->rounds, &partner->round, pln_ts_add(now.mono, wait));
 }
@@ -125,6 +150,7 @@ static pln_gossip_partner *add_partner(pln_gossip *gossip, const pln_session_inf
     }
     partner->next = gossip->partners;
     gossip->partners = partner;
+    gossip->partner_count++;
     return partner;
 }
 
@@ -161,6 +187,7 @@ void pln_gossip_disconnected(pln_gossip *gossip, const pollen_key *peer) {
     if (*at != NULL) {
         pln_gossip_partner *partner = *at;
         *at = partner->next;
+        gossip->partner_count--;
         pln_heap_cancel(&gossip->rounds, &partner->round);
         pln_free(partner);
     }
@@ -224,8 +251,11 @@ void pln_gossip_saved(pln_gossip *gossip, pollen_err err) {
  * are. */
 void pln_gossip_hurry(pln_gossip *gossip, pln_now now) {
     for (pln_gossip_partner *at = gossip->partners; at != NULL; at = at->next) {
-        const pln_dur wait = HURRY_LEAST + pln_rng_below(&gossip->rng, HURRY_SPREAD);
-        const pln_ts soon = pln_ts_add(now.mono, wait);
+        if (at->hurried) {
+            continue;
+        }
+        const pln_ts soon = pln_ts_add(now.mono, HURRY_LEAST + draw_spread(gossip));
+        at->hurried = true;
         at->young = at->young < YOUNG_AFTER_NEWS ? at->young : YOUNG_AFTER_NEWS;
         if (at->peer.speaks_2 && soon < at->round.at) {
             const bool planned = pln_heap_set(&gossip->rounds, &at->round, soon);
@@ -236,7 +266,8 @@ void pln_gossip_hurry(pln_gossip *gossip, pln_now now) {
 
 pln_ts pln_gossip_next_expiry(const pln_gossip *gossip) {
     const pln_ts held = gossip->hold == PLN_GOSSIP_HELD ? gossip->hold_until : PLN_TS_NEVER;
-    return pln_ts_min(pln_heap_next(&gossip->rounds), held);
+    const pln_ts at = pln_ts_min(held, gossip->broadcast_at);
+    return pln_ts_min(pln_heap_next(&gossip->rounds), at);
 }
 
 void pln_gossip_handle_timeout(pln_gossip *gossip, pln_now now) {
@@ -247,6 +278,7 @@ void pln_gossip_handle_timeout(pln_gossip *gossip, pln_now now) {
     }
     while ((timer = pln_heap_pop(&gossip->rounds, now.mono)) != NULL) {
         pln_gossip_partner *partner = PLN_TIMER_OWNER(timer, pln_gossip_partner, round);
+        partner->hurried = false;
         const bool planned = plan_round(gossip, partner, now);
         PLN_ASSERT(planned); /* Its place in the heap has just become free. */
         pln_session_info info;

@@ -6,6 +6,7 @@
 #ifndef PLN_NODE_GOSSIP_H
 #define PLN_NODE_GOSSIP_H
 
+#include "base/bucket.h"
 #include "base/heap.h"
 #include "mesh/mesh.h"
 #include "state/state.h"
@@ -28,8 +29,11 @@ typedef struct pln_gossip {
     pln_rng rng;
     const pln_log *log; /* Borrowed. */
     pln_gossip_partner *partners;
+    size_t partner_count;
     pln_heap rounds;
-    bool saves; /* The owner keeps the state on disk. */
+    pln_bucket broadcasts;
+    pln_ts broadcast_at; /* When to see whether something changed that was not told yet. */
+    bool saves;          /* The owner keeps the state on disk. */
     pln_gossip_hold hold;
     pln_ts hold_until;
 } pln_gossip;

@@ -259,8 +259,11 @@ static bool knows_others(const pln_state *state) {
 void pln_state_greet(pln_state *state, pln_gossip_peer *peer, pln_ts now, pln_envelopes *ret) {
     pln_own_settle(state, now);
     if (peer->speaks_2) {
-        /* One of the two is enough, or both would send each other all that differs twice. */
-        if (pln_key_compare(&state->self->key, &peer->key) < 0) {
+        /* One of the two is enough, or both would send each other all that differs twice.  Among
+         * many sessions what others say is soon found by a round with any of them. */
+        if (state->self->reachable > PLN_GOSSIP_FEW_SESSIONS) {
+            pln_digest_own(state, peer, now, ret);
+        } else if (pln_key_compare(&state->self->key, &peer->key) < 0) {
             pln_digest_root(state, false, ret);
         }
     } else if (knows_others(state)) {

@@ -160,6 +160,12 @@ static bool add_events(pln_batcher *batcher, const pln_state *state, const pln_a
     return room;
 }
 
+void pln_digest_own(const pln_state *state, pln_gossip_peer *peer, pln_ts now, pln_envelopes *ret) {
+    pln_batcher batcher = pln_batcher_init(peer, now, ret);
+    (void)add_events(&batcher, state, state->self, 0); /* A round finds what had no room. */
+    pln_batcher_finish(&batcher, peer);
+}
+
 /* ---- A list ---------------------------------------------------------------------------------- */
 
 static void want(exchange *ex, const pollen_key *author, uint64_t above) {
@@ -169,6 +175,17 @@ static void want(exchange *ex, const pollen_key *author, uint64_t above) {
     }
 }
 
+/* Whether the node has a session with the author, of whom a third one speaks here: the author tells
+ * it all of itself.  Or everybody would send everybody all of everything while a cluster comes
+ * together, because views differ by what is just under way. */
+static bool hears_first_hand(const exchange *ex, const pln_author *node, const pln_author *author) {
+    if (node == NULL || author == ex->state->self || pln_key_equal(&author->key, &ex->peer->key)) {
+        return false;
+    }
+    const pln_attr *attr = pln_attr_reachability(node, &author->key);
+    return attr != NULL && !attr->deleted;
+}
+
 /* Of two views of one author; false when the batcher is full. */
 static bool compare_author(exchange *ex, pln_batcher *batcher, const pln_author *author,
                            const pln_digest_entry *entry) {
@@ -176,16 +193,16 @@ static bool compare_author(exchange *ex, pln_batcher *batcher, const pln_author 
     if (author->max == entry->counter && author->hash == entry->hash) {
         return true;
     }
-    if (author == state->self || author->max == entry->counter) {
+    const bool equal = author == state->self || author->max == entry->counter;
+    if ((equal || author->max < entry->counter) && !hears_first_hand(ex, state->self, author)) {
         /* What others hold of us, old or forged, we have to see to override it. */
-        want(ex, &entry->author, 0);
-        return add_events(batcher, state, author, 0);
+        want(ex, &entry->author, equal ? 0 : author->max);
     }
-    if (author->max < entry->counter) {
-        want(ex, &entry->author, author->max);
+    if (!equal && author->max < entry->counter) {
         return true;
     }
-    return add_events(batcher, state, author, entry->counter);
+    return hears_first_hand(ex, pln_authors_find(state, &ex->peer->key), author) ||
+           add_events(batcher, state, author, equal ? 0 : entry->counter);
 }
 
 /* The authors of both lists, in step.  False when the batcher is full. */

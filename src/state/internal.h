@@ -229,6 +229,8 @@ void pln_author_drop_forged(pln_state *state, const pollen_key *peer, uint64_t c
 
 /* ---- digest.c -------------------------------------------------------------------------------- */
 
+/* All that we say of ourselves. */
+void pln_digest_own(const pln_state *state, pln_gossip_peer *peer, pln_ts now, pln_envelopes *ret);
 void pln_digest_root(const pln_state *state, bool more, pln_envelopes *ret);
 
 #endif

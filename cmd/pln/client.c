@@ -163,6 +163,10 @@ pln_exit pln_client_next(pln_cli *cli, pln_client *client, json_t **ret_object) 
     return PLN_EXIT_OK;
 }
 
+void pln_client_limit(pln_client *client, int timeout_ms) {
+    client->deadline = pln_clock_deadline(timeout_ms);
+}
+
 pln_exit pln_client_ask(pln_cli *cli, const pln_request *request, json_t **ret_object) {
     return pln_client_ask_within(cli, request, ASK_TIMEOUT_MS, ret_object);
 }
@@ -174,7 +178,7 @@ pln_exit pln_client_ask_within(pln_cli *cli, const pln_request *request, int tim
     if (code != PLN_EXIT_OK || client == NULL) {
         return code;
     }
-    client->deadline = pln_clock_deadline(timeout_ms);
+    pln_client_limit(client, timeout_ms);
     code = pln_client_next(cli, client, ret_object);
     pln_client_close(client);
     if (code == PLN_EXIT_OK && *ret_object == NULL) {

@@ -27,6 +27,9 @@ POLLEN_MUST_USE pln_exit pln_client_open(pln_cli *cli, const pln_request *reques
  */
 POLLEN_MUST_USE pln_exit pln_client_next(pln_cli *cli, pln_client *client, json_t **ret_object);
 
+/* Lines that come after this are late: TIMEOUT. */
+void pln_client_limit(pln_client *client, int timeout_ms);
+
 /* Open, the one line of the answer, close.  FAIL when there is none, TIMEOUT after ten seconds, or
  * timeout_ms. */
 POLLEN_MUST_USE pln_exit pln_client_ask(pln_cli *cli, const pln_request *request,

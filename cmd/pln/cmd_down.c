@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <poll.h>
 
 #include "pln/client.h"
@@ -43,6 +44,7 @@ static pln_exit run(pln_cli *cli) {
         return code;
     }
     const pln_ts deadline = pln_ts_add(pln_clock_mono(), PLN_MS(timeout_ms));
+    pln_client_limit(client, timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms);
     code = pln_client_next(cli, client, &object);
     json_decref(object);
     pln_client_close(client);

@@ -134,6 +134,13 @@ class Control(pln.TestCase):
             deaf.bind(path)
             deaf.listen()
             self.check_fails(node.run("--socket", path, "status"), 7, "does not answer", "logs")
+        node.up()
+        pid = node.pid()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self.check_fails(node.run("down", "--timeout", "200ms"), 7, "does not answer", "logs")
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 class Invite(pln.TestCase):

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "auth/signer.h"
 #include "base/key.h"
 #include "pln/out.h"
 #include "run/clock.h"
@@ -36,7 +37,7 @@ static int64_t smaller(int64_t a, int64_t b) {
 /* Thirty and seven days before the end, as the reference; earlier parts of shorter lives, so that a
  * certificate of a day is not soon to expire from its first minute on. */
 const char *pln_cert_health(const pollen_cert_info *cert, pln_wall now) {
-    const int64_t life = cert->not_after - cert->not_before;
+    const int64_t life = pln_cert_life(cert->not_before, cert->not_after);
     const int64_t left = cert->not_after - now;
     if (left <= 0) {
         return "expired";

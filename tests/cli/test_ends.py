@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every way in which a session with a node ends, as status tells it: last_end.reason."""
+"""What takes its time: every way in which a session ends, as status tells it, and certificates that end."""
 import os
 import signal
 
@@ -58,6 +58,20 @@ class Ends(pln.TestCase):
         self.wait_end(root, silent.key, "idle_timeout", IDLE_S + pln.WAIT_S)
         self.wait_end(root, guest.key, "cert_expired", SKEW_S + pln.WAIT_S)
         self.assertIn("disconnected: cert_expired", guest.must("logs").out)
+
+    def test_a_node_that_was_alone_is_renewed_when_an_admin_comes(self):
+        root = self.node("root")
+        root.up()
+        port = str(root.status()["self"]["port"])
+        member = self.member(root, "member", "--cert-ttl", "20s")
+        root.must("down")
+        first = member.status()["self"]["cert"]
+        # Its third is over, and in the minute of skew after that it is taken all the same.
+        pln.until(lambda: member.status()["self"]["cert"]["health"] == "expired", "the end of it")
+        self.assertEqual(member.status()["self"]["cert"]["serial"], first["serial"])
+        root.must("up", "--port", port, "--ips", "127.0.0.1", "--detach")
+        pln.until(lambda: member.status()["self"]["cert"]["health"] != "expired", "the renewal")
+        member.wait_connected(root.id())
 
 
 if __name__ == "__main__":

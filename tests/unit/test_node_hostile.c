@@ -58,9 +58,9 @@ static void what_gives_way_is_not_dialled_any_more(void **state) {
     nw_fixture *f = *state;
     nw_connect(f, HERE, MEMBER);
     nw_connect(f, HERE, OTHER);
-    invent(f, MEMBER, 0, INVENTED);
-    invent(f, OTHER, INVENTED, 10000);
-    assert_in_range(pln_node_peer_count(f->hosts[HERE].node), 10000, PLN_STATE_HEARSAY_MAX + 2);
+    invent(f, MEMBER, 0, 33000);
+    invent(f, OTHER, 33000, 2000);
+    assert_in_range(pln_node_peer_count(f->hosts[HERE].node), 2000, PLN_STATE_HEARSAY_MAX + 2);
 }
 
 static size_t connections_of(const nw_fixture *f) {
@@ -70,7 +70,7 @@ static size_t connections_of(const nw_fixture *f) {
 }
 
 static void a_hundred_thousand_invented_members_are_dialled_slowly(void **state) {
-    enum { SECONDS = 10 };
+    enum { SECONDS = 6 };
     nw_fixture *f = *state;
     nw_connect(f, HERE, MEMBER);
     invent(f, MEMBER, 0, INVENTED);
@@ -93,7 +93,7 @@ static void a_hundred_thousand_invented_members_are_dialled_slowly(void **state)
 static void a_real_peer_is_dialled_among_invented_ones(void **state) {
     nw_fixture *f = *state;
     nw_connect(f, HERE, MEMBER);
-    invent(f, MEMBER, 0, INVENTED);
+    invent(f, MEMBER, 0, 5000);
     nw_run_ms(f, 3000);
     assert_int_equal(pln_node_add_bootstrap(f->hosts[HERE].node, nw_key_of(f, OTHER),
                                             &f->hosts[OTHER].addr, 1, f->now),
@@ -106,7 +106,7 @@ static void a_real_peer_is_dialled_among_invented_ones(void **state) {
 
 /* An author whose address is another one each time is dialled no faster than many authors. */
 static void addresses_that_change_all_the_time_do_not_speed_up_dials(void **state) {
-    enum { SECONDS = 10 };
+    enum { SECONDS = 4 };
     nw_fixture *f = *state;
     const pollen_key victim = rig_key_of(7);
     nw_connect(f, HERE, MEMBER);

@@ -328,6 +328,66 @@ static void test_revocations_of_another_cluster_are_refused_and_kept_aside(void 
     pollen_credentials_destroy(foreign);
 }
 
+/* ---- The reference's directories ------------------------------------------------------------- */
+
+static void copy_file(const temp_dir *to, const char *from, const char *name) {
+    char path[TEMP_PATH_BYTES];
+    char bytes[TEXT];
+    (void)snprintf(path, sizeof(path), "%s/statedir/%s/%s", POLLEN_TEST_VECTORS, from, name);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return; /* Not everybody has every file. */
+    }
+    const size_t size = fread(bytes, 1, sizeof(bytes), file);
+    assert_int_equal(fclose(file), 0);
+    temp_write(to, name, bytes, size, 0600);
+}
+
+/* Copies what a daemon of the reference left, all files of a member with its state. */
+static void copy_reference(const temp_dir *to, const char *from) {
+    static const char *const names[] = {"state.yaml",
+                                        "keys/ed25519.key",
+                                        "keys/ed25519.pub",
+                                        "keys/cluster.trust.pb",
+                                        "keys/admin.cert.pb",
+                                        "keys/admin_ed25519.key",
+                                        "keys/admin_ed25519.pub",
+                                        "keys/membership.cert.pb"};
+    char path[TEMP_PATH_BYTES];
+    assert_int_equal(mkdir(temp_path(to, "keys", path), 0700), 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        copy_file(to, from, names[i]);
+    }
+}
+
+static void test_a_directory_of_the_reference_is_taken_as_it_is(void **state) {
+    fixture *f = *state;
+    static const char *const dirs[] = {"node", "root", "relay"};
+    char before[TEXT], after[TEXT], kept[256];
+    pollen_member members[CAP];
+    for (size_t i = 0; i < RIG_NODES; i++) {
+        pollen_credentials *own = f->r.creds[i];
+        copy_reference(&f->dir[i], dirs[i]);
+        read_state(f, i, before);
+        assert_ok(pollen_credentials_load(f->dir[i].path, &f->r.creds[i]));
+        start(f, i);
+        const size_t count = pollen_mesh_members(f->r.mesh[i], members, CAP);
+        size_t revoked = 0;
+        for (size_t k = 0; k < count; k++) {
+            revoked += members[k].revoked ? 1 : 0;
+        }
+        assert_in_range(count, 3, CAP);
+        assert_int_equal(revoked, 1);
+        assert_true(pollen_mesh_services(f->r.mesh[i], NULL, 0) > 0);
+        stop(f, i);
+        assert_int_equal(count_kept(f, i, kept), 0);
+        assert_string_equal(read_state(f, i, after), before); /* Nothing changed meanwhile. */
+        pollen_credentials_destroy(f->r.creds[i]);
+        f->r.creds[i] = own;
+    }
+    assert_null(strstr(f->log, "state.yaml"));
+}
+
 static void test_an_unsafe_file_is_an_error_and_stays(void **state) {
     fixture *f = *state;
     char text[TEXT];
@@ -421,6 +481,7 @@ int main(void) {
         TEST(test_a_torn_file_is_kept_aside_and_its_revocations_hold),
         TEST(test_the_file_of_another_node_gives_its_revocations_and_not_its_services),
         TEST(test_revocations_of_another_cluster_are_refused_and_kept_aside),
+        TEST(test_a_directory_of_the_reference_is_taken_as_it_is),
         TEST(test_an_unsafe_file_is_an_error_and_stays),
         TEST(test_an_empty_file_is_told_of),
         TEST(test_a_revocation_that_cannot_be_saved_says_so_and_holds),

@@ -223,6 +223,13 @@ static void ask(pln_punching *punching, const pln_errand *errand, pln_now now) {
     pln_bytes_fini(&envelope);
 }
 
+/* A peer that has just come may learn of its NAT in the next moments; while that is not known, a
+ * punch does what either kind would need. */
+static bool is_vague(const pln_errand *errand) {
+    return errand->speaks_2 && errand->theirs.mapping == PLN_NAT_MAPPING_UNKNOWN &&
+           errand->asks < ASKS_MAX;
+}
+
 static void run_errand(pln_punching *punching, pln_errand *errand, pln_now now) {
     if (has_session(punching, &errand->peer)) {
         destroy_errand(punching, errand); /* The store hears of the session from the mesh. */
@@ -233,7 +240,7 @@ static void run_errand(pln_punching *punching, pln_errand *errand, pln_now now) 
         fail_errand(punching, errand);
         return;
     }
-    if (errand->punching && errand->asks > 0) {
+    if (errand->punching && errand->asks > 0 && !is_vague(errand)) {
         plan(punching, errand, errand->deadline);
         return;
     }
@@ -374,7 +381,8 @@ static void start_punch(pln_punching *punching, pln_errand *errand, const pln_pu
         errand->one_shot = to.one_shot;
         errand->ours = to.ours;
         errand->theirs = to.theirs;
-        plan(punching, errand, errand->deadline);
+        plan(punching, errand,
+             is_vague(errand) ? pln_ts_add(now.mono, ask_again[errand->asks]) : errand->deadline);
     } else if (errand->asks == 0) {
         destroy_errand(punching, errand); /* It was for this trigger alone. */
     }

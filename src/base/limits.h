@@ -70,8 +70,12 @@ enum { PLN_DIAL_ADDRS_MAX = 16 };        /* Addresses raced for one peer. */
 enum { PLN_DIAL_ATTEMPTS_MAX = 16 };
 enum { PLN_SESSIONS_PER_PEER_MAX = 4 }; /* Live at once during a tie-break or a rotation. */
 enum { PLN_WAITERS_MAX = 1024 };        /* Calls waiting for a session, in all. */
-enum { PLN_ACCEPTQ_MAX = 256 };         /* Streams waiting for AcceptStream, in all; 64 per peer. */
-enum { PLN_ACCEPTQ_PEER_MAX = 64 };
+/* Streams of a peer whose port has not come yet.  It comes along with the stream, unless the peer is
+ * one that keeps silent. */
+enum { PLN_STREAM_HEADERS_MAX = 64 };
+/* Streams waiting for AcceptStream: of a peer as many as its session carries, since all of them may
+ * come before anybody has had time to accept one; and in all those of ten such peers. */
+enum { PLN_ACCEPTQ_MAX = 1024, PLN_ACCEPTQ_PEER_MAX = PLN_STREAMS_MAX };
 
 /* What streams had received when their session ended waits for its reader, though the peer may be
  * back with more: so much in all, beyond the 1 MiB that each may hold anyway. */

@@ -244,7 +244,7 @@ static void on_header_late(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
 static void on_opened(pln_mesh *mesh, pln_session *session, int64_t quic_id, pln_now now) {
     pln_mesh_peer *peer = session->peer;
     pln_mesh_stream *stream =
-        peer->headers < PLN_ACCEPTQ_PEER_MAX ? create_stream(mesh, session, quic_id) : NULL;
+        peer->headers < PLN_STREAM_HEADERS_MAX ? create_stream(mesh, session, quic_id) : NULL;
     if (stream == NULL) {
         pln_quic_stream_stop(mesh->quic, session->link.conn, quic_id, POLLEN_STREAM_REFUSED);
         pln_quic_stream_reset(mesh->quic, session->link.conn, quic_id, POLLEN_STREAM_REFUSED);

@@ -393,7 +393,7 @@ class Ends(TestCase):
                 pump.sendall(BLOB)
         service.echo(1)
         self.check_echo(address)
-        self.assertEqual(read_exactly(slow, len(BLOB)), BLOB)
+        self.assertEqual(read_exactly(slow, 65536), BLOB[:65536])
 
     def test_the_end_of_a_daemon_is_no_orderly_end(self):
         for who in (0, 1):

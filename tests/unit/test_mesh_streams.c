@@ -339,7 +339,7 @@ static void silent_streams_of_one_peer_do_not_stop_another(void **state) {
     start_opener(p, &o);
     mp_node *c = mp_add(p->world);
     mp_join(c, p->a);
-    for (int i = 0; i < PLN_ACCEPTQ_PEER_MAX; i++) {
+    for (int i = 0; i < PLN_STREAM_HEADERS_MAX; i++) {
         open_raw(p, &o, "\1", 1, false);
     }
     mp_run(p->world, PLN_MS(100));

@@ -161,7 +161,7 @@ static void a_member_renews_its_certificate_at_the_root(void **state) {
     assert_ok(pollen_mesh_credentials(r->mesh[1], &now));
     assert_ok(pollen_credentials_cert(now, &after));
     if (err == POLLEN_OK) {
-        assert_true(after.not_after > before.not_after);
+        assert_true(after.not_after >= before.not_after); /* Equal within the same second. */
     } else {
         assert_true(err == POLLEN_EDENIED || err == POLLEN_ECERT);
         assert_int_equal(after.not_after, before.not_after);

@@ -196,7 +196,7 @@ POLLEN_API POLLEN_MUST_USE pollen_err
 pollen_mesh_update_cert(pollen_mesh *mesh, const pollen_credentials *credentials);
 
 /*
- * Asks the peer, an admin, to renew our certificate, and installs the answer.
+ * Asks the peer, an admin, to renew our certificate, and installs an answer that lasts longer.
  *
  * Errors: POLLEN_ENOTCONN, POLLEN_EDENIED (pollen_last_error() has the peer's words), POLLEN_ECERT
  *         and others of a certificate that does not hold, POLLEN_ETIMEDOUT, POLLEN_ECANCELED,

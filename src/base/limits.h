@@ -70,8 +70,8 @@ enum { PLN_DIAL_ADDRS_MAX = 16 };        /* Addresses raced for one peer. */
 enum { PLN_DIAL_ATTEMPTS_MAX = 16 };
 enum { PLN_SESSIONS_PER_PEER_MAX = 4 }; /* Live at once during a tie-break or a rotation. */
 enum { PLN_WAITERS_MAX = 1024 };        /* Calls waiting for a session, in all. */
-/* Streams of a peer whose port has not come yet.  It comes along with the stream, unless the peer is
- * one that keeps silent. */
+/* Streams of a peer whose port has not come yet.  It comes along with the stream, unless the peer
+ * is one that keeps silent. */
 enum { PLN_STREAM_HEADERS_MAX = 64 };
 /* Streams waiting for AcceptStream: of a peer as many as its session carries, since all of them may
  * come before anybody has had time to accept one; and in all those of ten such peers. */

@@ -259,17 +259,25 @@ class Connect(TestCase):
         connected = nodes[2].must("connect", "web", "--json").json()
         self.assertEqual(connected["provider"], nodes[1].id())
 
-    def test_many_at_once(self):
+    def test_a_hundred_at_once(self):
+        """As many as a session carries, made in one moment and held together."""
         _, _, service, address = self.pair()
-        service.echo(50)
+        service.echo(100)
         problems = []
+        all_there = threading.Barrier(100)
 
         def talk(number):
             try:
-                self.check_echo(address, bytes([number]) * 65536)
+                with socket.create_connection(address, pln.WAIT_S) as client:
+                    client.sendall(bytes([number]))
+                    self.assertEqual(client.recv(1), bytes([number]))
+                    all_there.wait(pln.WAIT_S)
+                    client.sendall(bytes([number]) * 65536)
+                    client.shutdown(socket.SHUT_WR)
+                    self.assertEqual(read_all(client), bytes([number]) * 65536)
             except BaseException as problem:  # Told below, by the test's own thread.
                 problems.append(problem)
-        threads = [threading.Thread(target=talk, args=(i,)) for i in range(50)]
+        threads = [threading.Thread(target=talk, args=(i,)) for i in range(100)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -79,13 +79,13 @@ static pln_exit parse(pln_cli *cli, pln_request *request) {
 }
 
 static pln_exit judge(pln_cli *cli, const tally *t, bool until_direct) {
+    char hint[PLN_REQUEST_PEER_BYTES + 16];
+    snprintf(hint, sizeof hint, "pln doctor %s", cli->operands[0]);
     if (t->received == 0) {
-        return pln_fail(cli, PLN_EXIT_FAIL, "pln status", "ping: no reply from %s",
-                        cli->operands[0]);
+        return pln_fail(cli, PLN_EXIT_FAIL, hint, "ping: no reply from %s", cli->operands[0]);
     }
     if (until_direct && t->direct == 0) {
-        return pln_fail(cli, PLN_EXIT_NOTDIRECT, "pln status",
-                        "ping: replies, but never a direct one");
+        return pln_fail(cli, PLN_EXIT_NOTDIRECT, hint, "ping: replies, but never a direct one");
     }
     return PLN_EXIT_OK;
 }

@@ -141,9 +141,20 @@ void pln_saver_wait(pollen_mesh *mesh, pln_save_waiter *waiter) {
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
+/* Members can tell more than a file may hold, and one that is too large would be the last. */
+static pollen_err encode_saved(pln_saved_state *saved, pln_bytes *ret_text) {
+    pollen_err err = pln_saved_state_encode(saved, ret_text);
+    if (err == POLLEN_OK && ret_text->size > PLN_STATE_TEXT_MAX) {
+        pln_bytes_fini(ret_text);
+        pln_saved_state_shrink(saved);
+        err = pln_saved_state_encode(saved, ret_text);
+    }
+    return err;
+}
+
 static pollen_err encode(pln_write *write, pln_bytes *ret_text) {
     pln_state_write *job = (pln_state_write *)(void *)write;
-    return pln_saved_state_encode(&job->saved, ret_text);
+    return encode_saved(&job->saved, ret_text);
 }
 
 static void free_write(pln_state_write *job) {
@@ -256,7 +267,7 @@ static pollen_err write_here(pollen_mesh *mesh) {
     if (err != POLLEN_OK) {
         return err;
     }
-    err = pln_saved_state_encode(&saved, &text);
+    err = encode_saved(&saved, &text);
     pln_saved_state_fini(&saved);
     if (err == POLLEN_OK) {
         err = pln_file_write(mesh->saver.path, PLN_MODE_PUBLIC, text.data, text.size);

@@ -35,6 +35,27 @@ void pln_saved_state_fini(pln_saved_state *state) {
     *state = (pln_saved_state){0};
 }
 
+void pln_saved_state_shrink(pln_saved_state *state) {
+    size_t peers = 0;
+    for (size_t i = 0; i < state->peer_count; i++) {
+        if (state->peers[i].last_addr != NULL) {
+            state->peers[peers++] = state->peers[i];
+        } else {
+            peer_fini(&state->peers[i]);
+        }
+    }
+    size_t services = 0;
+    for (size_t i = 0; i < state->service_count; i++) {
+        if (state->has_local && pln_key_equal(&state->services[i].provider, &state->local)) {
+            state->services[services++] = state->services[i];
+        } else {
+            pln_free(state->services[i].name);
+        }
+    }
+    state->peer_count = peers;
+    state->service_count = services;
+}
+
 /* Room for one more item: the items, moved perhaps, or NULL when there is no memory.  Capacity is
  * the power of two that is not below count. */
 static void *grow(void *items, size_t count, size_t size) {

@@ -86,4 +86,8 @@ POLLEN_MUST_USE pollen_err pln_saved_state_encode(const pln_saved_state *state,
                                                   pln_bytes *ret_text);
 void pln_saved_state_fini(pln_saved_state *state);
 
+/* Drops what others will tell again: peers that this node never had a session with, services of
+ * others.  For a state that is too large to be read back. */
+void pln_saved_state_shrink(pln_saved_state *state);
+
 #endif

@@ -172,6 +172,34 @@ static void a_lack_of_memory_is_told_and_nothing_is_lost(void **state) {
     free(text);
 }
 
+/* ---- Too much -------------------------------------------------------------------------------- */
+
+static void what_others_tell_again_gives_way_in_a_state_that_is_too_large(void **state) {
+    fixture *f = *state;
+    pln_saved_state *saved = &f->saved;
+    pln_saved_state again;
+    pln_bytes text = {0};
+    pln_free(saved->peers[1].last_addr);
+    saved->peers[1].last_addr = NULL;
+    saved->services = pln_calloc(2, sizeof(*saved->services));
+    assert_non_null(saved->services);
+    saved->services[0] =
+        (pln_saved_service){.name = pln_strdup("theirs"), .provider = f->cluster.bob};
+    saved->services[1] = (pln_saved_service){.name = pln_strdup("ours"), .provider = saved->local};
+    saved->service_count = 2;
+    pln_saved_state_shrink(saved);
+    assert_int_equal(saved->peer_count, PEERS - 1);
+    assert_int_equal(saved->service_count, 1);
+    assert_string_equal(saved->services[0].name, "ours");
+    assert_int_equal(saved->revocation_count, REVOKED);
+    assert_int_equal(pln_saved_state_encode(saved, &text), POLLEN_OK);
+    assert_int_equal(pln_saved_state_decode((const char *)text.data, text.size, &again, NULL),
+                     POLLEN_OK);
+    assert_int_equal(again.peer_count, PEERS - 1);
+    pln_saved_state_fini(&again);
+    pln_bytes_fini(&text);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -181,6 +209,7 @@ int main(void) {
         TEST(revocations_behind_the_damage_are_found),
         TEST(lines_are_read_in_any_quotes),
         TEST(a_lack_of_memory_is_told_and_nothing_is_lost),
+        TEST(what_others_tell_again_gives_way_in_a_state_that_is_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,10 @@
  * The hard side's own probes do not reach the easy side's NAT while that sprays (way.c says why);
  * they follow when 1,280 ports at 1,000 a second are through.
  *
+ * Two easy sides that do not meet may not be what was said of them; or something has taken the port
+ * of one for the address of the other, such as an early packet where a NAT accepts any, and then
+ * only other ports help.  Another method is worth more than more of the same.
+ *
  * A peer of one shot, the reference, is met at once where that is what it takes: what it sends at
  * the start must find our holes open.
  */
@@ -24,6 +28,7 @@
 #define AFTER_UNKNOWN PLN_MS(400)  /* Main sockets alone will most likely do. */
 #define AFTER_ONE_SHOT PLN_MS(150) /* The peer's holes are there, and stay. */
 #define AFTER_PREDICTION PLN_MS(620)
+#define AFTER_ALL PLN_MS(1200) /* Two easy sides that should have met long ago. */
 #define SPRAY_LATER PLN_MS(80)
 #define AFTER_HOPELESS PLN_MS(800)
 #define SCATTER_AFTER PLN_MS(60)
@@ -65,13 +70,21 @@ static pln_dur birthday_after(const pln_punch_plan *plan) {
     if (plan->ours.allocation == PLN_NAT_ALLOCATION_SEQUENTIAL || is_predictable(&plan->theirs)) {
         return AFTER_PREDICTION;
     }
+    if (pln_nat_is_open(&plan->ours) && pln_nat_is_open(&plan->theirs)) {
+        return AFTER_ALL;
+    }
     return is_hard(&plan->ours) || is_hard(&plan->theirs) ? AFTER_QUICK : AFTER_UNKNOWN;
+}
+
+static bool has_no_nat(const pln_nat_brief *nat) {
+    return nat->mapping == PLN_NAT_MAPPING_NONE;
 }
 
 static void plan_birthday(const pln_punch_plan *plan, pln_ladder *ladder) {
     pln_dur after = birthday_after(plan);
-    bool sockets = !pln_nat_is_open(&plan->ours) && !is_hard(&plan->theirs);
-    bool spray = !is_hard(&plan->ours) && !pln_nat_is_open(&plan->theirs);
+    bool open = pln_nat_is_open(&plan->ours) && pln_nat_is_open(&plan->theirs);
+    bool sockets = open || (!pln_nat_is_open(&plan->ours) && !is_hard(&plan->theirs));
+    bool spray = open || (!is_hard(&plan->ours) && !pln_nat_is_open(&plan->theirs));
     if (spray && plan->one_shot) {
         add(ladder, PLN_RUNG_SPRAY, 0);
     }
@@ -99,6 +112,9 @@ void pln_ladder_plan(const pln_punch_plan *plan, pln_ladder *ret) {
     }
     if (is_hard(&plan->theirs) && is_predictable(&plan->theirs)) {
         add(ret, PLN_RUNG_PREDICT, 0);
+    }
+    if (has_no_nat(&plan->ours) && has_no_nat(&plan->theirs)) {
+        return; /* A filter on the way, which other ports will not get through. */
     }
     plan_birthday(plan, ret);
 }

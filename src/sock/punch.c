@@ -109,11 +109,19 @@ static void try_main(sock_punch *punch, pln_ts now) {
     }
 }
 
-/* The port so many steps after the one last seen; past the end it goes on at the first. */
-static uint16_t port_ahead(const pln_nat_brief *nat, unsigned steps) {
+/* Where the peer's sequential NAT stood last: it may be that the target is newer than its word. */
+static unsigned last_port(const sock_punch *punch, unsigned step) {
+    const pln_nat_brief *nat = &punch->plan.theirs;
     PLN_ASSERT(nat->port_count > 0);
-    unsigned step = nat->step == 0 ? 1 : nat->step;
-    unsigned port = nat->ports[0] + steps * step;
+    bool newer = punch->aim.port > nat->ports[0] &&
+                 punch->aim.port - nat->ports[0] <= (int)(PLN_SCATTER_AHEAD * step);
+    return newer ? punch->aim.port : nat->ports[0];
+}
+
+/* The port so many steps after the one last seen; past the end it goes on at the first. */
+static uint16_t port_ahead(const sock_punch *punch, unsigned steps) {
+    unsigned step = punch->plan.theirs.step == 0 ? 1 : punch->plan.theirs.step;
+    unsigned port = last_port(punch, step) + steps * step;
     if (port > UINT16_MAX) {
         port = PLN_PORTS_FIRST + (port - UINT16_MAX - 1) % PLN_PORTS_COUNT;
     }
@@ -126,7 +134,7 @@ static void try_predicted(sock_punch *punch, pln_ts now) {
                         .remote = punch->aim,
                         .method = PLN_PUNCH_PREDICT,
                         .rhythm = SOCK_RHYTHM_PREDICTED};
-        way.remote.port = port_ahead(&punch->plan.theirs, i);
+        way.remote.port = port_ahead(punch, i);
         (void)pln_sock_way_add(punch, &way, now); /* As above. */
     }
 }
@@ -147,7 +155,7 @@ static void want_sockets(sock_punch *punch, pln_punch_method method, pln_ts now)
     if (!scatter) {
         plan_renewals(punch, now);
     } else {
-        punch->sockets_remote.port = port_ahead(&punch->plan.theirs, PLN_SCATTER_AHEAD);
+        punch->sockets_remote.port = port_ahead(punch, PLN_SCATTER_AHEAD);
     }
 }
 

@@ -91,7 +91,7 @@ static void fit_targets_beside_forbidden_ones_are_tried(void **state) {
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 3000);
     for (size_t i = 0; i < rig->sent_count; i++) {
-        assert_int_equal(rig->sent[i].to.path.remote.port, 40000);
+        assert_int_equal(rig->sent[i].to.path.remote.ip[12], 198);
     }
 }
 
@@ -521,6 +521,18 @@ static void a_flood_in_the_peer_s_name_gets_no_more_than_it_brings(void **state)
     assert_in_range(sock_rig_requests(rig), 1, 5 * 30);
 }
 
+static void a_flood_from_the_peer_s_very_address_hastens_few_requests(void **state) {
+    sock_rig *rig = *state;
+    pln_punch_plan plan = sock_rig_plan(rig);
+    sock_rig_start(rig, &plan);
+    for (unsigned ms = 0; ms < 1000; ms += 5) {
+        sock_rig_run_to(rig, ms);
+        sock_rig_hear_request(rig, PLN_VIA_MAIN, PEER);
+    }
+    assert_int_equal(sock_rig_answers(rig), 200);
+    assert_in_range(sock_rig_requests(rig), 8, 20);
+}
+
 /* ---- Allowances and memory ------------------------------------------------------------------- */
 
 static void no_allocation_is_missed(void **state) {
@@ -609,6 +621,7 @@ int main(void) {
         RULE(strangers_do_not_starve_a_punch),
         RULE(responses_and_garbage_cause_nothing),
         RULE(a_flood_in_the_peer_s_name_gets_no_more_than_it_brings),
+        RULE(a_flood_from_the_peer_s_very_address_hastens_few_requests),
         RULE(no_allocation_is_missed),
         RULE(destroying_in_the_middle_frees_everything),
         RULE(all_ends_and_methods_have_names),

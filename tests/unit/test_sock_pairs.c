@@ -152,6 +152,29 @@ static void nats_that_accept_anything_need_openers(void **state) {
     assert_rate(&o, 100);
 }
 
+/* An early packet, such as a dial of the address that others see, has taken the port. */
+static void a_port_that_was_taken_is_gone_around(void **state) {
+    (void)state;
+    size_t connected = 0;
+    for (size_t i = 0; i < 20; i++) {
+        setting s = {.a = &nat_plainopen, .b = &nat_plain, .delay_ms = 10, .skew_ms = 10};
+        nat_world *world = world_of(&s, i + 1, false);
+        const uint8_t quic = 0x40;
+        pln_path early = {.remote = world->hosts[1].plan.targets[0].addr};
+        nat_world_send(world, 1, &early, 0, &quic, 1);
+        for (size_t k = 0; k < 2; k++) {
+            world->hosts[k].punch_at += PLN_S(1);
+            world->hosts[k].plan.at += PLN_S(1);
+            world->hosts[k].plan.deadline += PLN_S(3);
+        }
+        nat_world_run(world, PLN_S(15));
+        connected += nat_world_connected(world);
+        assert_int_equal(world->hosts[0].last_over.stats.method, PLN_PUNCH_BIRTHDAY);
+        nat_world_destroy(world);
+    }
+    assert_in_range(connected, 19, 20);
+}
+
 static void unknown_easy_pairs_connect_before_anything_costly(void **state) {
     (void)state;
     outcome o = run(&(setting){
@@ -377,6 +400,7 @@ int main(void) {
         cmocka_unit_test(far_apart_they_take_round_trips_more),
         cmocka_unit_test(late_starts_and_losses_are_made_up_for),
         cmocka_unit_test(nats_that_accept_anything_need_openers),
+        cmocka_unit_test(a_port_that_was_taken_is_gone_around),
         cmocka_unit_test(unknown_easy_pairs_connect_before_anything_costly),
         cmocka_unit_test(random_and_plain_meet_by_birthday),
         cmocka_unit_test(random_and_open_nats_meet_by_birthday),

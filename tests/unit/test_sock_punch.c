@@ -66,7 +66,7 @@ static void a_planned_moment_is_waited_for(void **state) {
 
 static void requests_are_repeated_until_the_deadline(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = sock_rig_plan(rig);
+    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_NONE, PLN_NAT_MAPPING_NONE);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 2999);
     assert_in_range(rig->sent_count, 16, 20);
@@ -134,8 +134,10 @@ static void at_most_six_targets_are_tried(void **state) {
         plan.targets[i].addr.port = (uint16_t)(40000 + i);
     }
     sock_rig_start(rig, &plan);
-    sock_rig_run_to(rig, 3000);
-    assert_int_equal(sock_rig_last(rig, PLN_SOCK_OVER)->stats.ways_used, 6);
+    sock_rig_run_to(rig, 1000);
+    pln_punch_stats stats;
+    assert_true(pln_sock_get_stats(rig->sock, &plan.peer, &stats));
+    assert_int_equal(stats.ways_used, 6);
 }
 
 static void more_targets_join_in(void **state) {
@@ -332,13 +334,37 @@ static void our_own_request_coming_back_is_nobody_s(void **state) {
 
 /* ---- The ladder ------------------------------------------------------------------------------ */
 
-static void an_easy_pair_never_opens_a_socket(void **state) {
+static void two_sides_without_nat_never_open_a_socket(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_NONE);
+    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_NONE, PLN_NAT_MAPPING_NONE);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 4000);
     assert_int_equal(sock_rig_count(rig, PLN_SOCK_OPEN_SOCKET), 0);
     assert_in_range(sock_rig_requests(rig), 1, 20);
+}
+
+static void an_easy_pair_that_does_not_meet_changes_the_method(void **state) {
+    sock_rig *rig = *state;
+    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_EASY);
+    sock_rig_start(rig, &plan);
+    sock_rig_run_to(rig, 1199);
+    assert_in_range(sock_rig_requests(rig), 8, 12);
+    assert_int_equal(sock_rig_count(rig, PLN_SOCK_OPEN_SOCKET), 0);
+    sock_rig_run_to(rig, 2999);
+    assert_int_equal(rig->open, 256);
+    sock_rig_run_to(rig, 3000);
+    assert_in_range(sock_rig_last(rig, PLN_SOCK_OVER)->stats.ways_used, 1000, 1300);
+}
+
+static void a_target_newer_than_what_is_told_is_counted_from(void **state) {
+    sock_rig *rig = *state;
+    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
+    plan.theirs.allocation = PLN_NAT_ALLOCATION_SEQUENTIAL;
+    plan.theirs.port_count = 1;
+    plan.theirs.ports[0] = 39995;
+    sock_rig_start(rig, &plan);
+    assert_int_equal(rig->sent[1].to.path.remote.port, 40001);
+    assert_int_equal(rig->sent[8].to.path.remote.port, 40008);
 }
 
 static void the_hard_side_keeps_256_sockets_alive(void **state) {
@@ -519,6 +545,20 @@ static void two_random_sides_are_hopeless_within_a_second(void **state) {
     assert_int_equal(sock_rig_count(rig, PLN_SOCK_OPEN_SOCKET), 0);
 }
 
+static void a_socket_that_heard_the_peer_is_not_given_up(void **state) {
+    sock_rig *rig = *state;
+    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_HARD, PLN_NAT_MAPPING_EASY);
+    plan.deadline = rig->now + PLN_S(5);
+    sock_rig_start(rig, &plan);
+    sock_rig_run_to(rig, 1700);
+    sock_rig_hear_request(rig, 3, PEER); /* Our answer may be all that the peer needs. */
+    sock_rig_run_to(rig, 4999);
+    for (size_t i = 0; i < rig->event_count; i++) {
+        assert_true(rig->events[i].kind != PLN_SOCK_CLOSE_SOCKET || rig->events[i].via != 3);
+    }
+    assert_in_range(sock_rig_count(rig, PLN_SOCK_CLOSE_SOCKET), 250, 384);
+}
+
 static void an_unknown_pair_waits_and_then_does_both(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_UNKNOWN, PLN_NAT_MAPPING_UNKNOWN);
@@ -573,7 +613,9 @@ int main(void) {
         RULE(the_answer_leaves_from_where_the_request_came_in),
         RULE(requests_for_peers_behind_one_nat_serve_all_of_them),
         RULE(our_own_request_coming_back_is_nobody_s),
-        RULE(an_easy_pair_never_opens_a_socket),
+        RULE(two_sides_without_nat_never_open_a_socket),
+        RULE(an_easy_pair_that_does_not_meet_changes_the_method),
+        RULE(a_target_newer_than_what_is_told_is_counted_from),
         RULE(the_hard_side_keeps_256_sockets_alive),
         RULE(the_hard_side_sends_openers_alone_while_the_peer_sprays),
         RULE(the_easy_side_sprays_1280_ports_once_each),
@@ -584,6 +626,7 @@ int main(void) {
         RULE(predicted_ports_go_by_the_step_and_around),
         RULE(two_sequential_sides_aim_twenty_ahead_with_25_sockets),
         RULE(two_random_sides_are_hopeless_within_a_second),
+        RULE(a_socket_that_heard_the_peer_is_not_given_up),
         RULE(an_unknown_pair_waits_and_then_does_both),
         RULE(for_a_peer_of_one_shot_the_spray_begins_at_once),
     };

@@ -14,6 +14,9 @@
 #define OP_PROBE (1ull << 62)
 #define ATTEMPT_OF(op) (((op)&OP_PROBE) != 0 ? 0 : (op) & ~PLN_OP_NODE)
 
+/* A cut that healed is noticed at several of its ends at once: one retry of all that is lost does. */
+#define REOPENED_INTERVAL PLN_S(10)
+
 /* As long as an attempt may take.  Meanwhile others start beside it. */
 #define PROBE_TIMEOUT PLN_S(5)
 
@@ -34,6 +37,7 @@ struct pln_node {
     pln_observed_list observed;
     uint64_t last_probe;
     pln_punching punching;
+    pln_ts reopened_from; /* When a way that opens again is next taken for a cut that healed. */
     pln_now now; /* Of the input that is being worked on: events are handled at its time. */
 };
 
@@ -316,7 +320,35 @@ static void tell_observed(pln_node *node, const pollen_key *peer, const pollen_a
     pln_bytes_fini(&envelope);
 }
 
+/* What did not work from where we were, or seemed to be, may work now.  Only for those that are
+ * known to be real: whoever is retried goes before the others. */
+static void retry_lost(pln_node *node) {
+    pollen_peer peer;
+    for (size_t i = 0; pollen_peer_store_at(node->store, i, &peer) == POLLEN_OK; i++) {
+        const bool real = peer.permanent || peer.generation != 0;
+        if (real && peer.state != POLLEN_PEER_CONNECTED && peer.refusals == 0) {
+            step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_RETRY, .peer = peer.key});
+        }
+    }
+}
+
+/* A way that was given up is open again: others may be as well, because a cut that healed shows first
+ * at one of its many ends. */
+static void handle_reopened(pln_node *node) {
+    if (pln_ts_reached(node->reopened_from, node->now.mono)) {
+        node->reopened_from = pln_ts_add(node->now.mono, REOPENED_INTERVAL);
+        retry_lost(node);
+    }
+}
+
+static bool is_given_up(const pln_node *node, const pollen_key *key) {
+    pollen_peer peer;
+    return pollen_peer_store_find(node->store, key, &peer) == POLLEN_OK &&
+           peer.unreachable_cycles > 0;
+}
+
 static void handle_connected(pln_node *node, const pln_mesh_event *event) {
+    const bool reopened = is_given_up(node, &event->peer);
     step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_CONNECT,
                                     .peer = event->peer,
                                     .addr = event->addr,
@@ -327,6 +359,9 @@ static void handle_connected(pln_node *node, const pln_mesh_event *event) {
         pln_gossip_connected(&node->gossip, &event->peer, &event->addr, node->now);
     }
     pln_punching_connected(&node->punching, &event->peer, node->now);
+    if (reopened) {
+        handle_reopened(node);
+    }
 }
 
 static void handle_disconnected(pln_node *node, const pln_mesh_event *event) {
@@ -370,18 +405,6 @@ static void handle_dialled(pln_node *node, const pln_mesh_event *event) {
                                     .inbound = info.conn.inbound,
                                     .attempt = attempt,
                                     .generation = info.generation});
-}
-
-/* What did not work from where we were, or seemed to be, may work now.  Only for those that are
- * known to be real: whoever is retried goes before the others. */
-static void retry_lost(pln_node *node) {
-    pollen_peer peer;
-    for (size_t i = 0; pollen_peer_store_at(node->store, i, &peer) == POLLEN_OK; i++) {
-        const bool real = peer.permanent || peer.generation != 0;
-        if (real && peer.state != POLLEN_PEER_CONNECTED && peer.refusals == 0) {
-            step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_RETRY, .peer = peer.key});
-        }
-    }
 }
 
 /* Tells the members where they can try us. */

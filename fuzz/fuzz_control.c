@@ -24,6 +24,8 @@ static void round_trip(const pln_request *request) {
     PLN_ASSERT(back.timeout_ms == request->timeout_ms && back.size == request->size);
     PLN_ASSERT(back.interval_ms == request->interval_ms);
     PLN_ASSERT(back.until_direct == request->until_direct);
+    PLN_ASSERT(strcmp(back.service, request->service) == 0);
+    PLN_ASSERT(strcmp(back.bind, request->bind) == 0 && back.local_port == request->local_port);
     free(line);
     json_decref(object);
 }

@@ -535,6 +535,49 @@ static void a_flood_from_the_peer_s_very_address_hastens_few_requests(void **sta
 
 /* ---- Allowances and memory ------------------------------------------------------------------- */
 
+/* Whatever is told of the network, a peer costs 2600 probes at once and 100 a second. */
+static void probes_to_one_peer_have_an_allowance(void **state) {
+    sock_rig *rig = *state;
+    pln_punch_plan plan = plan_spray(rig, 1, PEER);
+    for (uint64_t s = 0; s < 12; s += 3) {
+        pln_sock_network_changed(rig->sock);
+        (void)end_of(rig, &plan, s * 1000);
+    }
+    assert_in_range(rig->sent_count, 2600, 2600 + 12 * 100);
+}
+
+static void start_many(sock_rig *rig) {
+    for (uint8_t i = 1; i <= 32; i++) {
+        pln_punch_plan plan = sock_rig_plan(rig);
+        plan.peer = sock_rig_key(i);
+        plan.ours.mapping = PLN_NAT_MAPPING_NONE;
+        plan.theirs.mapping = PLN_NAT_MAPPING_NONE;
+        plan.target_count = 6;
+        for (uint8_t k = 0; k < 6; k++) {
+            plan.targets[k] = plan.targets[0];
+            plan.targets[k].addr.ip[15] = i;
+            plan.targets[k].addr.port = (uint16_t)(40000 + k);
+        }
+        sock_rig_start(rig, &plan);
+    }
+}
+
+/* 32 punches at 6 addresses each, one after the other for 90 s. */
+static void probes_of_a_node_have_an_allowance(void **state) {
+    sock_rig *rig = *state;
+    size_t sent = 0;
+    for (uint64_t s = 0; s < 90; s += 3) {
+        sock_rig_run_to(rig, s * 1000);
+        start_many(rig);
+        sock_rig_run_to(rig, s * 1000 + 3000);
+        sent += rig->sent_count;
+        rig->sent_count = 0;
+        rig->event_count = 0;
+        assert_in_range(sent, 1, 4000 + (s + 3) * 1000);
+    }
+    assert_in_range(sent, 80000, 94000);
+}
+
 static void no_allocation_is_missed(void **state) {
     (void)state;
     for (size_t n = 1;; n++) {
@@ -622,6 +665,8 @@ int main(void) {
         RULE(responses_and_garbage_cause_nothing),
         RULE(a_flood_in_the_peer_s_name_gets_no_more_than_it_brings),
         RULE(a_flood_from_the_peer_s_very_address_hastens_few_requests),
+        RULE(probes_to_one_peer_have_an_allowance),
+        RULE(probes_of_a_node_have_an_allowance),
         RULE(no_allocation_is_missed),
         RULE(destroying_in_the_middle_frees_everything),
         RULE(all_ends_and_methods_have_names),

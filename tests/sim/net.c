@@ -23,10 +23,17 @@ typedef struct border {
     pln_rng_seeded rng;
 } border;
 
+/* A packet with its place in the order at hand: tens of thousands are in flight at times. */
+typedef struct flight {
+    pln_ts at;
+    uint64_t order;
+    sim_packet *packet;
+} flight;
+
 struct sim_net {
     pln_rng rng;
     sim_link link;
-    sim_packet **heap; /* Binary, by (at, order). */
+    flight *heap; /* Binary, by (at, order). */
     size_t count, cap;
     uint64_t next_order;
     sim_net_counts counts;
@@ -49,7 +56,7 @@ void sim_net_destroy(sim_net *net) {
         return;
     }
     for (size_t i = 0; i < net->count; i++) {
-        free(net->heap[i]);
+        free(net->heap[i].packet);
     }
     place *at, *next;
     HASH_ITER(hh, net->places, at, next) {
@@ -116,47 +123,41 @@ static sim_realm realm_of(const sim_net *net, const pollen_addr *addr) {
 
 /* ---- The heap -------------------------------------------------------------------------------- */
 
-static bool earlier(const sim_packet *a, const sim_packet *b) {
+static bool earlier(const flight *a, const flight *b) {
     return a->at != b->at ? a->at < b->at : a->order < b->order;
-}
-
-static void swap(sim_packet **a, sim_packet **b) {
-    sim_packet *held = *a;
-    *a = *b;
-    *b = held;
 }
 
 static void push(sim_net *net, sim_packet *packet) {
     if (net->count == net->cap) {
         net->cap = net->cap == 0 ? 64 : net->cap * 2;
-        net->heap = realloc(net->heap, net->cap * sizeof(sim_packet *));
+        net->heap = realloc(net->heap, net->cap * sizeof(flight));
         PLN_ASSERT(net->heap != NULL);
     }
+    const flight added = {.at = packet->at, .order = packet->order, .packet = packet};
     size_t i = net->count++;
-    net->heap[i] = packet;
-    while (i > 0 && earlier(net->heap[i], net->heap[(i - 1) / 2])) {
-        swap(&net->heap[i], &net->heap[(i - 1) / 2]);
+    while (i > 0 && earlier(&added, &net->heap[(i - 1) / 2])) {
+        net->heap[i] = net->heap[(i - 1) / 2];
         i = (i - 1) / 2;
     }
+    net->heap[i] = added;
 }
 
 static sim_packet *pop(sim_net *net) {
-    sim_packet *top = net->heap[0];
-    net->heap[0] = net->heap[--net->count];
-    for (size_t i = 0;;) {
-        size_t least = i, left = 2 * i + 1, right = left + 1;
-        if (left < net->count && earlier(net->heap[left], net->heap[least])) {
-            least = left;
+    sim_packet *top = net->heap[0].packet;
+    const flight moved = net->heap[--net->count];
+    size_t i = 0;
+    for (size_t child = 1; child < net->count; child = 2 * i + 1) {
+        if (child + 1 < net->count && earlier(&net->heap[child + 1], &net->heap[child])) {
+            child++;
         }
-        if (right < net->count && earlier(net->heap[right], net->heap[least])) {
-            least = right;
+        if (!earlier(&net->heap[child], &moved)) {
+            break;
         }
-        if (least == i) {
-            return top;
-        }
-        swap(&net->heap[i], &net->heap[least]);
-        i = least;
+        net->heap[i] = net->heap[child];
+        i = child;
     }
+    net->heap[i] = moved;
+    return top;
 }
 
 /* ---- The way --------------------------------------------------------------------------------- */
@@ -277,11 +278,11 @@ void sim_net_send(sim_net *net, const sim_datagram *datagram, pln_ts now) {
 }
 
 pln_ts sim_net_next(const sim_net *net) {
-    return net->count == 0 ? PLN_TS_NEVER : net->heap[0]->at;
+    return net->count == 0 ? PLN_TS_NEVER : net->heap[0].at;
 }
 
 sim_packet *sim_net_take(sim_net *net, pln_ts now) {
-    while (net->count > 0 && net->heap[0]->at <= now) {
+    while (net->count > 0 && net->heap[0].at <= now) {
         sim_packet *packet = pop(net);
         if (enter(net, packet, packet->at)) {
             return packet;

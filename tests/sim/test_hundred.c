@@ -16,7 +16,8 @@
 #include "run/clock.h"
 #include "world.h"
 
-enum { NODES_DEFAULT = 100 };
+/* A cluster comes together in n^3 packets: only the first story affords a hundred. */
+enum { HUNDRED = 100, FEWER = 40 };
 
 static const sim_link good = {.delay = PLN_MS(20), .jitter = PLN_MS(5), .mtu = 1472};
 
@@ -26,14 +27,16 @@ static uint64_t seed_or(uint64_t seed) {
     return seed;
 }
 
-static size_t node_count(void) {
+static size_t nodes_or(size_t nodes) {
     const char *text = getenv("POLLEN_SIM_NODES");
-    return text != NULL ? (size_t)strtoull(text, NULL, 10) : NODES_DEFAULT;
+    return text != NULL ? (size_t)strtoull(text, NULL, 10) : nodes;
 }
 
 static double seconds(pln_dur duration) {
     return (double)duration / 1e9;
 }
+
+typedef size_t (*known_to)(sim_world *world, size_t node);
 
 /* The first one is known by all: the hardest for it, the easiest for the rest. */
 static size_t the_first(sim_world *world, size_t node) {
@@ -47,13 +50,13 @@ static size_t an_earlier(sim_world *world, size_t node) {
     return (size_t)pln_rng_below(sim_world_rng(world), node);
 }
 
-static sim_world *start(uint64_t seed, size_t (*known_to)(sim_world *world, size_t node)) {
+static sim_world *start(uint64_t seed, size_t nodes, known_to knows) {
     sim_world *world = sim_world_create(seed, &good);
     sim_world_gossip(world);
-    for (size_t i = 0; i < node_count(); i++) {
+    for (size_t i = 0; i < nodes; i++) {
         (void)sim_add_node(world);
         if (i > 0) {
-            sim_keep(world, i, known_to(world, i));
+            sim_keep(world, i, knows(world, i));
         }
     }
     return world;
@@ -70,8 +73,8 @@ static void assert_within(sim_world *world, bool (*condition)(sim_world *world, 
     assert_true(holds);
 }
 
-static void meet(uint64_t seed, size_t (*known_to)(sim_world *world, size_t node)) {
-    sim_world *world = start(seed, known_to);
+static void meet(uint64_t seed, size_t nodes, known_to knows) {
+    sim_world *world = start(seed, nodes, knows);
     const pln_ts from = sim_world_now(world);
     assert_within(world, sim_all_known, PLN_S(10), "all know of all");
     assert_within(world, sim_all_settled, PLN_S(10) - (sim_world_now(world) - from),
@@ -86,30 +89,29 @@ static void meet(uint64_t seed, size_t (*known_to)(sim_world *world, size_t node
 
 static void test_all_know_and_reach_all_within_ten_seconds(void **state) {
     (void)state;
-    meet(seed_or(1), the_first);
+    meet(seed_or(1), nodes_or(HUNDRED), the_first);
 }
 
 static void test_a_random_tree_becomes_a_full_mesh_as_well(void **state) {
     (void)state;
-    meet(seed_or(2), an_earlier);
+    meet(seed_or(2), nodes_or(FEWER), an_earlier);
 }
 
-static void test_a_cut_of_ten_minutes_heals(void **state) {
+static void test_a_cut_of_ten_minutes_heals_within_thirty_seconds(void **state) {
     (void)state;
-    sim_world *world = start(seed_or(3), the_first);
+    sim_world *world = start(seed_or(3), nodes_or(FEWER), the_first);
     assert_within(world, sim_all_settled, PLN_S(10), "all pairs have a session");
     pln_ts began = pln_clock_mono();
     sim_run(world, PLN_S(60));
     const double idle = seconds(pln_clock_mono() - began);
     print_message("idle full mesh: %.0f virtual seconds in a real one\n", 60 / idle);
-    sim_partition(world, node_count() / 2);
+    sim_partition(world, sim_node_count(world) / 2);
     began = pln_clock_mono();
     sim_run(world, PLN_S(600));
     print_message("cut in two: %.0f virtual seconds in a real one\n",
                   600 / seconds(pln_clock_mono() - began));
     sim_partition(world, 0);
-    /* An unreachable peer is dialled each five minutes at least. */
-    assert_within(world, sim_all_settled, PLN_S(330), "healed, a full mesh again");
+    assert_within(world, sim_all_settled, PLN_S(30), "healed, a full mesh again");
     sim_world_destroy(world);
 }
 
@@ -117,7 +119,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_know_and_reach_all_within_ten_seconds),
         cmocka_unit_test(test_a_random_tree_becomes_a_full_mesh_as_well),
-        cmocka_unit_test(test_a_cut_of_ten_minutes_heals),
+        cmocka_unit_test(test_a_cut_of_ten_minutes_heals_within_thirty_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -228,7 +228,7 @@ static void print_text(const look *l) {
 
 static pln_exit run(pln_cli *cli) {
     const pln_ts start = pln_clock_mono();
-    terms t;
+    terms t = {.timeout_ms = 0};
     look last = {0};
     pln_exit code = parse(cli, &t);
     if (code == PLN_EXIT_OK) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The doctor looks at the daemon: its port, its addresses, who helps it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <pollen/peer.h>
@@ -46,14 +47,20 @@ size_t pln_doctor_connected(const pln_doctor *doctor) {
 
 /* ---- The port -------------------------------------------------------------------------------- */
 
-/* In /proc/net/udp or udp6: "  sl: LOCAL:PORT REMOTE:PORT ..", in hexadecimal. */
+/* The port in a line of /proc/net/udp or udp6: "  sl: LOCAL:PORT REMOTE:PORT ..", in hexadecimal;
+ * 0 when there is none. */
+static unsigned long port_in(const char *line) {
+    const char *at = strchr(line, ':');
+    at = at == NULL ? NULL : strchr(at + 1, ':');
+    return at == NULL ? 0 : strtoul(at + 1, NULL, 16);
+}
+
 static bool is_bound_in(const char *path, unsigned port) {
     char line[512];
     bool found = false;
     FILE *file = fopen(path, "re");
     while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
-        unsigned local;
-        found = sscanf(line, " %*[0-9]: %*[0-9A-Fa-f]:%x", &local) == 1 && local == port;
+        found = port_in(line) == port;
     }
     if (file != NULL) {
         fclose(file);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "pln/counters.h"
 #include "pln/handler.h"
 #include "pln/known.h"
@@ -60,6 +61,7 @@ static bool rows_take(pollen_mesh *mesh, rows *r) {
 }
 
 static pollen_peer_state state_of(const row *item) {
+    PLN_ASSERT(item->known != NULL);
     return item->up                    ? POLLEN_PEER_CONNECTED
            : item->known->peer == NULL ? POLLEN_PEER_DISCOVERED
                                        : item->known->peer->state;

@@ -75,7 +75,7 @@ static pollen_err listen_error(int error) {
 }
 
 static uint16_t local_port(int fd) {
-    bind_addr addr;
+    bind_addr addr = {0};
     socklen_t size = sizeof addr;
     if (getsockname(fd, &addr.any, &size) != 0) {
         return 0;

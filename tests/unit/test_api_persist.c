@@ -215,6 +215,24 @@ static void test_a_change_is_saved_without_closing(void **state) {
     assert_int_equal(forward.local_port, 2);
 }
 
+/* The thread that asks runs the mesh while the disk is at work. */
+static void test_a_loop_of_the_embedder_s_own_saves_as_well(void **state) {
+    fixture *f = *state;
+    char text[TEXT];
+    pollen_mesh_config config;
+    pollen_mesh_config_init(&config);
+    config.credentials = f->r.creds[0];
+    config.gossip = true;
+    config.external_loop = true;
+    config.state_dir = f->dir[0].path;
+    assert_ok(pollen_mesh_create(&config, &f->r.mesh[0]));
+    assert_ok(pollen_mesh_revoke(f->r.mesh[0], &f->r.key[1]));
+    assert_non_null(strstr(read_state(f, 0, text), "data: "));
+    assert_ok(pollen_mesh_set_service(f->r.mesh[0], "web", 80));
+    stop(f, 0);
+    assert_non_null(strstr(read_state(f, 0, text), "name: web"));
+}
+
 /* ---- Closing and coming back ----------------------------------------------------------------- */
 
 static void test_closing_saves_what_changed_last(void **state) {
@@ -475,6 +493,7 @@ int main(void) {
         TEST(test_a_revocation_does_not_wait_its_turn),
         TEST(test_a_revocation_that_took_effect_outlives_a_kill),
         TEST(test_a_change_is_saved_without_closing),
+        TEST(test_a_loop_of_the_embedder_s_own_saves_as_well),
         TEST(test_closing_saves_what_changed_last),
         TEST(test_what_did_not_change_is_not_written),
         TEST(test_members_find_each_other_again),

@@ -509,6 +509,7 @@ static void expire_probe(model_conn *conn) {
     if (conn->probe_tries == PROBE_TRIES) {
         conn->probe++;
         conn->probe_tries = 0;
+        conn->probe_number = 0;
     }
     while (conn->probe < PROBES && probe_sizes[conn->probe] <= conn->mtu) {
         conn->probe++;
@@ -668,8 +669,11 @@ static uint8_t take_flags(model_conn *conn, uint64_t *ret_token) {
     return (uint8_t)flags;
 }
 
+/* A datagram that fills the packet leaves no room for it, and goes first. */
 static void add_ack(model_conn *conn, model_packet *packet) {
-    if (conn->rx_largest == 0) {
+    const model_outgoing *out = conn->tx_head;
+    const size_t most = conn->mtu - MODEL_DATAGRAM_OVERHEAD - MODEL_ACK_BYTES;
+    if (conn->rx_largest == 0 || (out != NULL && pln_chunk_size(out->chunk) > most)) {
         return;
     }
     packet->flags |= MODEL_F_ACK;

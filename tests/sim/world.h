@@ -81,6 +81,7 @@ void sim_jump_wall(sim_world *world, size_t node, int64_t seconds);
 /* The machine sleeps: nothing runs, what is sent to it is lost.  Its monotonic clock stands still
  * meanwhile, as CLOCK_MONOTONIC does, or it does not. */
 void sim_sleep(sim_world *world, size_t node, pln_dur duration, bool clock_stands);
+bool sim_is_asleep(const sim_world *world, size_t node);
 
 /* ---- Commands -------------------------------------------------------------------------------- */
 

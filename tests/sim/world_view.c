@@ -36,6 +36,10 @@ bool sim_is_up(const sim_world *world, size_t node) {
     return world->hosts[node].node != NULL;
 }
 
+bool sim_is_asleep(const sim_world *world, size_t node) {
+    return world->hosts[node].wakes_at != PLN_TS_NEVER;
+}
+
 pln_node *sim_node(sim_world *world, size_t node) {
     return world->hosts[node].node;
 }

@@ -5,7 +5,8 @@
  * POLLEN_ENOTSUP.
  *
  * With a `state_dir` what is known is kept in its state.yaml: soon after a change, and a revocation
- * before anything is done on its strength.
+ * before its effect can be seen, unless the disk fails or takes more than a second.  A file that
+ * can only be read in part is kept aside under another name.
  *
  * Thread: every function is safe from any thread.
  */
@@ -46,7 +47,7 @@ POLLEN_API size_t pollen_mesh_members(pollen_mesh *mesh, pollen_member *members,
  * more is fine.
  *
  * Errors: POLLEN_EPERM    only the node that has the root key can revoke
- *         POLLEN_EINVAL   our own key
+ *         POLLEN_EINVAL   our own key, or the root key, without which nobody is a member
  *         POLLEN_ELIMIT   too many revocations
  *         POLLEN_EIO, POLLEN_ENOSPC  it could not be saved; it holds until this node stops
  *         POLLEN_ENOTSUP, POLLEN_ENOTENROLLED, POLLEN_ENOMEM, POLLEN_ECLOSED

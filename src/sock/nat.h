@@ -34,6 +34,13 @@ const char *pln_nat_allocation_name(pln_nat_allocation allocation);
 
 enum { PLN_NAT_PORTS_MAX = 4 };
 
+/* Some count in the other byte order: each step is 256, and every 256th one more. */
+#define PLN_NAT_STEP_SWAPPED 256
+
+/* The port so many steps after this one; past the end it goes on at the first above the well-known
+ * ones.  A step of 0 counts as 1. */
+uint16_t pln_nat_port_ahead(uint16_t port, uint16_t step, unsigned steps);
+
 /* A verdict in brief, as it is kept of a peer; all zero: nothing is known. */
 typedef struct pln_nat_brief {
     pln_nat_mapping mapping;

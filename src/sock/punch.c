@@ -110,22 +110,19 @@ static void try_main(sock_punch *punch, pln_ts now) {
 }
 
 /* Where the peer's sequential NAT stood last: it may be that the target is newer than its word. */
-static unsigned last_port(const sock_punch *punch, unsigned step) {
+static uint16_t last_port(const sock_punch *punch) {
     const pln_nat_brief *nat = &punch->plan.theirs;
     PLN_ASSERT(nat->port_count > 0);
-    bool newer = punch->aim.port > nat->ports[0] &&
-                 punch->aim.port - nat->ports[0] <= (int)(PLN_SCATTER_AHEAD * step);
-    return newer ? punch->aim.port : nat->ports[0];
+    for (unsigned i = 1; i <= PLN_SCATTER_AHEAD; i++) {
+        if (pln_nat_port_ahead(nat->ports[0], nat->step, i) == punch->aim.port) {
+            return punch->aim.port;
+        }
+    }
+    return nat->ports[0];
 }
 
-/* The port so many steps after the one last seen; past the end it goes on at the first. */
 static uint16_t port_ahead(const sock_punch *punch, unsigned steps) {
-    unsigned step = punch->plan.theirs.step == 0 ? 1 : punch->plan.theirs.step;
-    unsigned port = last_port(punch, step) + steps * step;
-    if (port > UINT16_MAX) {
-        port = PLN_PORTS_FIRST + (port - UINT16_MAX - 1) % PLN_PORTS_COUNT;
-    }
-    return (uint16_t)port;
+    return pln_nat_port_ahead(last_port(punch), punch->plan.theirs.step, steps);
 }
 
 static void try_predicted(sock_punch *punch, pln_ts now) {

@@ -20,8 +20,7 @@
 /* Ports this close to each other, in steps, count as drawn in sequence: flows of others lie in
  * between.  Two random ones are that close with 0.2 %. */
 #define NEAR_STEPS 64
-#define NEAR_STRIDES 16
-#define STRIDE 256 /* Of allocators that give each processor or host a block of its own. */
+#define NEAR_STEPS_SWAPPED 16
 
 /* ---- Observations ---------------------------------------------------------------------------- */
 
@@ -299,14 +298,17 @@ static pln_nat_mapping mapping_of(const voices *v, const pln_nat_observation *co
 
 /* ---- Ports of a hard NAT --------------------------------------------------------------------- */
 
-static bool is_near(uint16_t a, uint16_t b, unsigned step) {
-    unsigned apart = a > b ? (unsigned)(a - b) : (unsigned)(b - a);
-    unsigned steps = step == 1 ? NEAR_STEPS : NEAR_STRIDES;
-    return apart % step == 0 && apart / step <= steps;
+static bool is_near(uint16_t a, uint16_t b, uint16_t step) {
+    unsigned steps = step == PLN_NAT_STEP_SWAPPED ? NEAR_STEPS_SWAPPED : NEAR_STEPS;
+    bool near = a == b;
+    for (unsigned i = 1; i <= steps && !near; i++) {
+        near = pln_nat_port_ahead(a, step, i) == b || pln_nat_port_ahead(b, step, i) == a;
+    }
+    return near;
 }
 
 /* How many lie near one of them, itself included, at most. */
-static size_t largest_cluster(const voices *v, unsigned step) {
+static size_t largest_cluster(const voices *v, uint16_t step) {
     size_t largest = 0;
     for (size_t i = 0; i < v->count; i++) {
         size_t near = 0;
@@ -320,13 +322,13 @@ static size_t largest_cluster(const voices *v, unsigned step) {
 
 static pln_nat_allocation allocation_of(const voices *v, uint16_t *ret_step) {
     size_t close = largest_cluster(v, 1);
-    size_t strides = largest_cluster(v, STRIDE);
+    size_t strides = largest_cluster(v, PLN_NAT_STEP_SWAPPED);
     size_t cluster = close >= strides ? close : strides;
     if (cluster == 1 || (v->count >= 4 && cluster == 2)) {
         return PLN_NAT_ALLOCATION_RANDOM;
     }
     if (cluster == v->count || (v->count >= 4 && cluster == v->count - 1)) {
-        *ret_step = close >= strides ? 1 : STRIDE;
+        *ret_step = close >= strides ? 1 : PLN_NAT_STEP_SWAPPED;
         return PLN_NAT_ALLOCATION_SEQUENTIAL;
     }
     return PLN_NAT_ALLOCATION_UNKNOWN;

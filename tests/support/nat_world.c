@@ -62,13 +62,18 @@ static bool is_taken(const nat_box *box, uint16_t port, const pollen_addr *remot
     return false;
 }
 
+/* Counts 30000 to 49999; in steps of 256 it is the number in the other byte order. */
+static uint16_t next_in_sequence(nat_box *box) {
+    box->next_port = (uint16_t)(box->next_port >= 49999 ? 30000 : box->next_port + 1);
+    unsigned port = box->next_port;
+    return box->kind.step == 256 ? (uint16_t)(port << 8 | port >> 8) : (uint16_t)port;
+}
+
 static uint16_t draw_port(nat_world *world, nat_box *box, const pollen_addr *remote) {
     uint16_t port;
     do {
         if (box->kind.allocation == PLN_NAT_ALLOCATION_SEQUENTIAL) {
-            unsigned next = box->next_port + box->kind.step;
-            port = (uint16_t)(next > 65000 ? 30000 + next % 256 : next);
-            box->next_port = port;
+            port = next_in_sequence(box);
         } else {
             port = (uint16_t)(1024 + pln_rng_below(&world->rng, 64512));
         }
@@ -601,7 +606,7 @@ pollen_addr nat_world_observe(nat_world *world, size_t index) {
 void nat_world_other_flows(nat_world *world, size_t index, unsigned count) {
     nat_box *box = &world->boxes[world->hosts[index].box];
     for (unsigned i = 0; i < count; i++) {
-        box->next_port = (uint16_t)(box->next_port + box->kind.step);
+        (void)next_in_sequence(box);
     }
 }
 

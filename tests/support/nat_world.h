@@ -19,7 +19,7 @@ typedef struct nat_kind {
     pln_nat_mapping mapping; /* Not unknown. */
     pln_nat_allocation allocation;
     nat_filter filter;
-    unsigned step;   /* Sequential. */
+    unsigned step;   /* Sequential: 1 or 256. */
     bool open_input; /* Packets that nobody waits for make entries, which take ports. */
     bool hairpin;
 } nat_kind;

@@ -325,6 +325,27 @@ static void strides_of_256_are_sequential(void **state) {
     assert_int_equal(judge(&list).step, 256);
 }
 
+static void counting_in_the_other_byte_order_is_sequential_across_its_end(void **state) {
+    (void)state;
+    pln_nat_observations list = at_home();
+    hear(&list, 1, A, SEEN "65141"); /* 0xfe75, 0xff75, 0x0076 */
+    hear(&list, 2, B, SEEN "65397");
+    hear(&list, 3, C, SEEN "118");
+    assert_allocation(&list, PLN_NAT_ALLOCATION_SEQUENTIAL);
+    assert_int_equal(judge(&list).step, 256);
+    assert_int_equal(pln_nat_port_ahead(65141, 256, 2), 118);
+    assert_int_equal(pln_nat_port_ahead(65141, 256, 3), 118 + 256);
+}
+
+static void steps_go_on_above_the_well_known_ports(void **state) {
+    (void)state;
+    assert_int_equal(pln_nat_port_ahead(40000, 0, 3), 40003);
+    assert_int_equal(pln_nat_port_ahead(40000, 2, 3), 40006);
+    assert_int_equal(pln_nat_port_ahead(65535, 1, 1), 1024);
+    assert_int_equal(pln_nat_port_ahead(65530, 1, 8), 1026);
+    assert_int_equal(pln_nat_port_ahead(65535, 256, 1), 1024); /* Not port 0. */
+}
+
 static void one_liar_does_not_decide_the_allocation(void **state) {
     (void)state;
     pln_nat_observations list = at_home();
@@ -452,6 +473,8 @@ int main(void) {
         cmocka_unit_test(near_ports_are_sequential),
         cmocka_unit_test(distant_ports_are_random),
         cmocka_unit_test(strides_of_256_are_sequential),
+        cmocka_unit_test(counting_in_the_other_byte_order_is_sequential_across_its_end),
+        cmocka_unit_test(steps_go_on_above_the_well_known_ports),
         cmocka_unit_test(one_liar_does_not_decide_the_allocation),
         cmocka_unit_test(an_observer_has_one_word_for_each_socket),
         cmocka_unit_test(the_oldest_report_makes_room),

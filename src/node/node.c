@@ -14,7 +14,8 @@
 #define OP_PROBE (1ull << 62)
 #define ATTEMPT_OF(op) (((op)&OP_PROBE) != 0 ? 0 : (op) & ~PLN_OP_NODE)
 
-/* A cut that healed is noticed at several of its ends at once: one retry of all that is lost does. */
+/* A cut that healed is noticed at several of its ends at once: one retry of all that is lost is
+ * enough. */
 #define REOPENED_INTERVAL PLN_S(10)
 
 /* As long as an attempt may take.  Meanwhile others start beside it. */
@@ -332,8 +333,8 @@ static void retry_lost(pln_node *node) {
     }
 }
 
-/* A way that was given up is open again: others may be as well, because a cut that healed shows first
- * at one of its many ends. */
+/* A way that was given up is open again: others may be as well, because a cut that healed shows
+ * first at one of its many ends. */
 static void handle_reopened(pln_node *node) {
     if (pln_ts_reached(node->reopened_from, node->now.mono)) {
         node->reopened_from = pln_ts_add(node->now.mono, REOPENED_INTERVAL);

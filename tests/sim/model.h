@@ -130,7 +130,7 @@ typedef struct model_conn {
     pln_path path, old_path;
     pln_ts started_at, connected_at;
 
-    /* What is to be sent.  In a handshake `speak` counts the packets of the flight that are left. */
+    /* What is to be sent.  In a handshake `speak` counts the packets left of the flight. */
     bool ready, want_ping, want_ack, want_challenge, want_response;
     unsigned speak;
     struct model_conn *ready_prev, *ready_next;

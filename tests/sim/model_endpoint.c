@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The modelled QUIC's endpoint: the functions of quic/quic.h, admission, and answers to strangers. */
+/* The modelled QUIC's endpoint: the functions of quic/quic.h, admission, answers to strangers. */
 #include <stdlib.h>
 #include <string.h>
 

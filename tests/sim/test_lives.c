@@ -2,8 +2,8 @@
 /*
  * Small clusters over the modelled QUIC, thousands of them, each with a life of its own: nodes are
  * killed, restarted, cut off, put to sleep, their calendars leap, their sessions are closed, over
- * networks that lose, repeat and reorder.  Whatever happened, when it is over every pair has exactly
- * one session, no peer is left in the middle of an attempt, and nobody talks without end.
+ * networks that lose, repeat and reorder.  Whatever happened, when it is over every pair has
+ * exactly one session, no peer is left in the middle of an attempt, and nobody talks without end.
  *
  * POLLEN_SEED=n replays one seed; POLLEN_SIM_SEEDS=n runs n of them; POLLEN_SIM_VERBOSE=1 prints
  * the log.

@@ -173,8 +173,8 @@ static void test_whom_a_cone_let_in_can_be_answered(void **state) {
     sim_nat_destroy(r.nat);
 }
 
-/* Conntrack keeps the early packet as a flow to the NAT itself, and our own to the same peer clashes
- * with it. */
+/* Conntrack keeps the early packet as a flow to the NAT itself, and our own to the same peer
+ * clashes with it. */
 static void test_an_open_nat_moves_a_flow_that_the_peer_began(void **state) {
     (void)state;
     rig r;

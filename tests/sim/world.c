@@ -209,8 +209,8 @@ size_t sim_host_by_key(const sim_world *world, const pollen_key *key) {
     return SIM_NODES_MAX;
 }
 
-/* In the core 44.0.0.1 and on, behind NATs 10.0.0.1 and on: no two nodes share one anywhere, so that
- * a node is found by its address. */
+/* In the core 44.0.0.1 and on, behind NATs 10.0.0.1 and on: no two nodes share one anywhere, so
+ * that a node is found by its address. */
 static pollen_addr address_of(size_t node, sim_realm realm) {
     const size_t number = node + 1;
     const uint8_t ip[4] = {realm == SIM_CORE ? 44 : 10, 0, (uint8_t)(number >> 8), (uint8_t)number};

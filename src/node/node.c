@@ -174,21 +174,51 @@ static void accompany(pln_node *node, const pollen_peer_output *output) {
     (void)wanted; /* The dial goes on without. */
 }
 
-static size_t paths_to(const pollen_addr *addrs, size_t addr_count,
+/* An address of its NAT rather than of the peer. */
+static bool is_of_nat(const pollen_addr *addr) {
+    return pollen_addr_is_ipv4(addr) && !pln_addr_is_private(addr) && !pln_addr_is_shared(addr) &&
+           !pln_addr_is_link_local(addr) && !pln_addr_is_loopback(addr);
+}
+
+/*
+ * What comes to some NATs before the peer has sent in our direction spoils it for both: the flow
+ * that it leaves there takes the peer's port, and the peer is moved to another one, for us and for
+ * everybody it talks to afterwards.  So the first attempt leaves the NAT's address to the punch,
+ * which opens the way from inside, if there is anybody who could see to one.
+ */
+static bool leaves_nat_to_punch(const pln_node *node, const pollen_key *peer) {
+    pollen_peer info;
+    return is_behind_nat(node, peer) &&
+           pollen_peer_store_find(node->store, peer, &info) == POLLEN_OK &&
+           info.stage_attempts == 0 && pln_punching_can_ask(&node->punching, peer);
+}
+
+static size_t paths_to(const pollen_addr *addrs, size_t addr_count, bool without_nat,
                        pln_path paths[POLLEN_PEER_ADDRS_MAX]) {
     size_t count = 0;
     for (size_t i = 0; i < addr_count; i++) {
-        if (pln_addr_is_sendable(&addrs[i])) {
+        if (pln_addr_is_sendable(&addrs[i]) && !(without_nat && is_of_nat(&addrs[i]))) {
             paths[count++] = (pln_path){.via = PLN_VIA_MAIN, .remote = addrs[i]};
         }
     }
     return count;
 }
 
+static void request_punch(pln_node *node, const pollen_peer_output *output) {
+    if (!pln_punching_want(&node->punching, &output->peer, output->attempt, 0, output->deadline_ns,
+                           node->now)) {
+        fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
+    }
+}
+
 static void dial(pln_node *node, const pollen_peer_output *output, const pollen_addr *addrs,
-                 size_t addr_count) {
+                 size_t addr_count, bool without_nat) {
     pln_path paths[POLLEN_PEER_ADDRS_MAX];
-    const size_t count = paths_to(addrs, addr_count, paths);
+    const size_t count = paths_to(addrs, addr_count, without_nat, paths);
+    if (count == 0 && without_nat) {
+        request_punch(node, output);
+        return;
+    }
     accompany(node, output);
     if (count == 0) {
         fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
@@ -200,18 +230,11 @@ static void dial(pln_node *node, const pollen_peer_output *output, const pollen_
 
 static void probe(pln_node *node, const pollen_peer_output *output) {
     pln_path paths[POLLEN_PEER_ADDRS_MAX];
-    const size_t count = paths_to(output->addrs, output->addr_count, paths);
+    const size_t count = paths_to(output->addrs, output->addr_count, false, paths);
     if (count > 0) {
         pln_mesh_connect_again(node->mesh, PLN_OP_NODE | OP_PROBE | ++node->last_probe,
                                &output->peer, paths, count,
                                pln_ts_add(node->now.mono, PROBE_TIMEOUT), node->now);
-    }
-}
-
-static void request_punch(pln_node *node, const pollen_peer_output *output) {
-    if (!pln_punching_want(&node->punching, &output->peer, output->attempt, 0, output->deadline_ns,
-                           node->now)) {
-        fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
     }
 }
 
@@ -220,10 +243,11 @@ static void carry_out(pln_node *node, const pollen_peer_output *output) {
     case POLLEN_PEER_OUTPUT_CONNECTED:
         return;
     case POLLEN_PEER_OUTPUT_ATTEMPT_CONNECT:
-        dial(node, output, output->addrs, output->addr_count);
+        dial(node, output, output->addrs, output->addr_count,
+             leaves_nat_to_punch(node, &output->peer));
         return;
     case POLLEN_PEER_OUTPUT_ATTEMPT_EAGER_CONNECT:
-        dial(node, output, &output->addr, 1);
+        dial(node, output, &output->addr, 1, false);
         return;
     case POLLEN_PEER_OUTPUT_REQUEST_PUNCH_COORDINATION:
         request_punch(node, output);

@@ -19,6 +19,9 @@ enum { COORDINATORS_MAX = 3, REACHERS_LOOKED_AT = 16 };
  * handshake. */
 #define UNASKED_PUNCH_TIME PLN_S(5)
 
+/* How long a node without NAT waits for one behind a NAT to come. */
+#define FIRST_STEP PLN_MS(300)
+
 /* The larger key leaves the first dial to the smaller one for so long. */
 #define HOLE_YIELD PLN_MS(250)
 #define HOLE_DIAL_TIME PLN_S(3)
@@ -211,6 +214,12 @@ static void choose_all(const pln_punching *punching, pln_errand *errand) {
     }
 }
 
+bool pln_punching_can_ask(const pln_punching *punching, const pollen_key *peer) {
+    pln_errand errand = {.peer = *peer};
+    choose_all(punching, &errand);
+    return errand.asked_count > 0;
+}
+
 static void ask(pln_punching *punching, const pln_errand *errand, pln_now now) {
     const pln_punch_request msg = {.peer = errand->peer};
     pln_bytes envelope = {0};
@@ -340,13 +349,26 @@ static bool is_same_nat(const pln_nat_brief *a, const pln_nat_brief *b) {
     return a->mapping == b->mapping && a->allocation == b->allocation;
 }
 
-/* One that is under way goes on and is told of new addresses; but when it was planned for other
- * NATs than those that are known now, it would most likely fail, and begins anew. */
+static bool is_hard_pair(const pln_punch_plan *to) {
+    return to->ours.mapping == PLN_NAT_MAPPING_HARD && to->theirs.mapping == PLN_NAT_MAPPING_HARD;
+}
+
+/* Planned for other NATs than those that are known now, it would most likely fail.  A birthday is
+ * what either kind of NAT needs while nothing is known, and costs too much to begin it again. */
+static bool is_outdated(const pln_punching *punching, const pln_errand *errand,
+                        const pln_punch_plan *to) {
+    pln_punch_stats stats;
+    const bool birthday =
+        pln_sock_get_stats(punching->sock, &to->peer, &stats) && stats.method == PLN_PUNCH_BIRTHDAY;
+    const bool same = is_same_nat(&errand->ours, &to->ours) &&
+                      is_same_nat(&errand->theirs, &to->theirs) && errand->one_shot == to->one_shot;
+    return errand->punching && !same && (!birthday || is_hard_pair(to));
+}
+
+/* One that is under way goes on and is told of new addresses, or begins anew. */
 static pollen_err start_or_join(pln_punching *punching, const pln_errand *errand,
                                 const pln_punch_plan *to, pln_now now) {
-    const bool outdated = errand->punching && (!is_same_nat(&errand->ours, &to->ours) ||
-                                               !is_same_nat(&errand->theirs, &to->theirs) ||
-                                               errand->one_shot != to->one_shot);
+    const bool outdated = is_outdated(punching, errand, to);
     if (outdated) {
         pln_sock_cancel(punching->sock, &to->peer, now.mono);
     }
@@ -364,6 +386,12 @@ static pln_nat_brief theirs_of(const pln_errand *errand, const pln_punch_trigger
     return told.mapping == PLN_NAT_MAPPING_UNKNOWN && errand->punching ? errand->theirs : told;
 }
 
+/* Without a NAT of our own there is nothing to open, and the peer gets through to us.  Should its
+ * trigger be lost, then what we send would only spoil its NAT. */
+static bool leaves_the_first_step(const pln_punch_plan *to) {
+    return to->ours.mapping == PLN_NAT_MAPPING_NONE && to->theirs.mapping != PLN_NAT_MAPPING_NONE;
+}
+
 static void start_punch(pln_punching *punching, pln_errand *errand, const pln_punch_trigger *msg,
                         pln_now now) {
     errand->speaks_2 = errand->speaks_2 || msg->has_whereabouts;
@@ -372,8 +400,8 @@ static void start_punch(pln_punching *punching, pln_errand *errand, const pln_pu
                          .ours = pln_nat_brief_of(&punching->outside.verdict),
                          .theirs = theirs_of(errand, msg),
                          .one_shot = !errand->speaks_2,
-                         .at = now.mono,
                          .deadline = pln_ts_add(now.mono, UNASKED_PUNCH_TIME)};
+    to.at = leaves_the_first_step(&to) ? pln_ts_add(now.mono, FIRST_STEP) : now.mono;
     errand->deadline = errand->deadline > to.deadline ? errand->deadline : to.deadline;
     fill_targets(punching, msg, &to);
     if (start_or_join(punching, errand, &to, now) == POLLEN_OK) {

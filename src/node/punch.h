@@ -74,6 +74,9 @@ bool pln_punching_set_locals(pln_punching *punching, const pollen_addr *addrs, s
 
 /* ---- The wish for a peer --------------------------------------------------------------------- */
 
+/* Whether there is anybody who may be able to coordinate a punch with the peer. */
+bool pln_punching_can_ask(const pln_punching *punching, const pollen_key *peer);
+
 /*
  * Asks for coordination after delay, if the peer has no session by then.  attempt is the store's,
  * which ends through pln_punching_poll_failure(); 0 accompanies a direct dial and ends silently.

@@ -59,12 +59,17 @@ def until(condition, what, seconds=WAIT_S):
 
 
 def is_gone(pid):
-    """No such process, or one that nobody has waited for yet."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+    """No such process, or one that nobody has waited for yet.
+
+    The thread that began may have ended before the others, which keep its files, and so its lock, until
+    they have."""
+    def has_ended(thread):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii") as file:
             return file.read().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
+    try:
+        return all(has_ended(thread) for thread in os.listdir(f"/proc/{pid}/task"))
+    except (FileNotFoundError, ProcessLookupError):
+        return not os.path.exists(f"/proc/{pid}/task")
 
 
 def tree_hash(path):

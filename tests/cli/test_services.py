@@ -438,12 +438,12 @@ class Restart(TestCase):
         root, member, service, address = self.pair()
         root.must("serve", "9", "gone")
         root.must("unserve", "gone")
-        for ending in ("down", "kill"):
+        for end in (lambda node: node.must("down"), pln.Node.kill):
             # Killed, it may lose what it was told just before.
             pln.until(lambda: self.is_kept(root, member, address), "what was told to be on disk")
             for node in (root, member):
                 port = node.status()["self"]["port"]  # The same again, by which they find each other.
-                getattr(node, ending)()
+                end(node)
                 node.up("--port", str(port))
             member.wait_connected(root.id())
             self.assertEqual([(s["name"], s["local_port"]) for s in member.status()["services"]],

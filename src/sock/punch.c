@@ -109,16 +109,28 @@ static void try_main(sock_punch *punch, pln_ts now) {
     }
 }
 
-/* Where the peer's sequential NAT stood last: it may be that the target is newer than its word. */
-static uint16_t last_port(const sock_punch *punch) {
-    const pln_nat_brief *nat = &punch->plan.theirs;
-    PLN_ASSERT(nat->port_count > 0);
+static bool is_ahead(uint16_t port, uint16_t of, uint16_t step) {
     for (unsigned i = 1; i <= PLN_SCATTER_AHEAD; i++) {
-        if (pln_nat_port_ahead(nat->ports[0], nat->step, i) == punch->aim.port) {
-            return punch->aim.port;
+        if (pln_nat_port_ahead(of, step, i) == port) {
+            return true;
         }
     }
-    return nat->ports[0];
+    return false;
+}
+
+/* Where the peer's sequential NAT stood last.  Reports overtake each other, and the target may be
+ * newer than all of them, so that the farthest counts. */
+static uint16_t last_port(const sock_punch *punch) {
+    const pln_nat_brief *nat = &punch->plan.theirs;
+    PLN_ASSERT(nat->port_count > 0 && nat->port_count <= PLN_NAT_PORTS_MAX);
+    uint16_t last = nat->ports[0];
+    for (size_t round = 0; round <= nat->port_count; round++) {
+        for (size_t i = 0; i <= nat->port_count; i++) {
+            uint16_t port = i < nat->port_count ? nat->ports[i] : punch->aim.port;
+            last = is_ahead(port, last, nat->step) ? port : last;
+        }
+    }
+    return last;
 }
 
 static uint16_t port_ahead(const sock_punch *punch, unsigned steps) {

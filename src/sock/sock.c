@@ -98,6 +98,9 @@ static pollen_err create_punch(pln_sock *sock, const pln_punch_plan *plan, pln_t
     memory->busy = true;
     punch->memory = (size_t)(memory - sock->memories);
     punch->plan.at = plan->at > now ? plan->at : now;
+    if (punch->plan.theirs.port_count > PLN_NAT_PORTS_MAX) {
+        punch->plan.theirs.port_count = PLN_NAT_PORTS_MAX;
+    }
     punch->aim = aim_of(&punch->plan);
     pln_ladder_plan(&punch->plan, &punch->ladder);
     pln_rng_fill(&sock->config.rng, punch->nonce, sizeof(punch->nonce));

@@ -360,8 +360,10 @@ static void a_target_newer_than_what_is_told_is_counted_from(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
     plan.theirs.allocation = PLN_NAT_ALLOCATION_SEQUENTIAL;
-    plan.theirs.port_count = 1;
-    plan.theirs.ports[0] = 39995;
+    plan.theirs.port_count = 3;
+    plan.theirs.ports[0] = 39960;
+    plan.theirs.ports[1] = 39995; /* It overtook the first, */
+    plan.theirs.ports[2] = 39978;
     sock_rig_start(rig, &plan);
     assert_int_equal(rig->sent[1].to.path.remote.port, 40001);
     assert_int_equal(rig->sent[8].to.path.remote.port, 40008);

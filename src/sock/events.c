@@ -78,6 +78,7 @@ static bool poll_hole(sock_punch *punch, pln_sock_event *ret) {
         return false;
     }
     PLN_ASSERT(!punch->ended);
+    PLN_ASSERT(punch->holes_told < punch->stats.holes);
     describe(punch, PLN_SOCK_HOLE, ret);
     ret->path = punch->holes[punch->holes_told];
     ret->via = ret->path.via;
@@ -91,6 +92,7 @@ static void poll_over(pln_sock *sock, size_t index, pln_sock_event *ret) {
     describe(punch, PLN_SOCK_OVER, ret);
     ret->method = punch->stats.method;
     ret->end = punch->end;
+    PLN_ASSERT(index < sock->punch_count);
     sock->punch_count--;
     memmove(&sock->punches[index], &sock->punches[index + 1],
             (sock->punch_count - index) * sizeof(sock->punches[0]));

@@ -27,6 +27,8 @@ bool pln_sock_answer_transmit(pln_sock *sock, uint8_t *buf, pln_transmit *ret) {
     if (sock->answer_count == 0) {
         return false;
     }
+    PLN_ASSERT(sock->answer_count <= PLN_PROBE_ANSWERS_WAITING_MAX);
+    PLN_ASSERT(sock->answer_first < PLN_PROBE_ANSWERS_WAITING_MAX);
     const sock_answer *first = &sock->answers[sock->answer_first];
     pln_probe probe = {.kind = PLN_PROBE_RESPONSE};
     memcpy(probe.nonce, first->nonce, sizeof(probe.nonce));
@@ -89,6 +91,7 @@ static void hear_stranger(pln_sock *sock, const pln_datagram *datagram, const pl
 /* ---- The peer -------------------------------------------------------------------------------- */
 
 static bool is_of_peer(const sock_punch *punch, const pollen_addr *addr) {
+    PLN_ASSERT(punch->plan.target_count <= PLN_PUNCH_TARGETS_MAX);
     for (size_t i = 0; i < punch->plan.target_count; i++) {
         if (pln_addr_same_ip(&punch->plan.targets[i].addr, addr)) {
             return true;
@@ -106,6 +109,7 @@ static void learn(sock_punch *punch, const pln_path *path, pln_ts now) {
         most = pln_nat_is_open(&punch->plan.theirs) ? PLN_PUNCH_LEARNED_MAX
                                                     : PLN_PUNCH_LEARNED_ANY_PORT_MAX;
     }
+    PLN_ASSERT(*learned <= most);
     if (*learned == most) {
         return;
     }

@@ -14,6 +14,7 @@ static sock_memory *find(const pln_sock *sock, const pollen_key *peer) {
 }
 
 static bool make_room(pln_sock *sock) {
+    PLN_ASSERT(sock->memory_count <= sock->memory_cap);
     if (sock->memory_count < sock->memory_cap) {
         return true;
     }

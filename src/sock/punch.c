@@ -64,6 +64,7 @@ static void note_birthday(sock_memory *memory, const sock_punch *punch, pln_punc
 
 void pln_sock_punch_end(pln_sock *sock, sock_punch *punch, pln_punch_end end, pln_ts now) {
     PLN_ASSERT(!punch->ended);
+    PLN_ASSERT(punch->memory < sock->memory_count);
     sock_memory *memory = &sock->memories[punch->memory];
     PLN_ASSERT(memory->busy);
     note_birthday(memory, punch, end);
@@ -241,6 +242,7 @@ static bool take_step(pln_sock *sock, sock_punch *punch, pln_rung rung, pln_ts n
 }
 
 static pln_ts step_at(const sock_punch *punch) {
+    PLN_ASSERT(punch->step <= punch->ladder.count);
     if (punch->step == punch->ladder.count) {
         return PLN_TS_NEVER;
     }
@@ -444,6 +446,7 @@ void pln_sock_punch_hole(pln_sock *sock, sock_punch *punch, const pln_path *path
         punch->stats.method = way->method;
         punch->stats.first_hole_after = pln_ts_since(punch->plan.at, now);
     }
+    PLN_ASSERT(punch->stats.holes < PLN_PUNCH_HOLES_MAX);
     punch->holes[punch->stats.holes] = *path;
     punch->hole_methods[punch->stats.holes] = way->method;
     punch->stats.holes++;

@@ -120,6 +120,7 @@ pollen_err pln_sock_start(pln_sock *sock, const pln_punch_plan *plan, pln_ts now
     if (err != POLLEN_OK) {
         return err;
     }
+    PLN_ASSERT(!punch->ended);
     sock->punches[sock->punch_count] = punch;
     sock->punch_count++;
     pln_sock_punch_advance(sock, punch, now);
@@ -157,6 +158,7 @@ static bool lend(pln_sock *sock, uint32_t id) {
     if (via == NULL || (via->state != SOCK_VIA_OPEN && via->state != SOCK_VIA_CLOSING)) {
         return false;
     }
+    PLN_ASSERT(!via->unwanted);
     sock->closing -= via->state == SOCK_VIA_CLOSING;
     via->state = SOCK_VIA_OPEN;
     via->lent = true;

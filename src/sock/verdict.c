@@ -255,6 +255,7 @@ static size_t agreeing_with(const voices *v, const pollen_addr *seen) {
 
 /* The address that most see; of equals the newest. */
 static const pln_nat_observation *commonest(const voices *v) {
+    PLN_ASSERT(v->count > 0);
     const pln_nat_observation *best = v->items[0];
     for (size_t i = 1; i < v->count; i++) {
         if (agreeing_with(v, &v->items[i]->seen) > agreeing_with(v, &best->seen)) {
@@ -324,6 +325,7 @@ static pln_nat_allocation allocation_of(const voices *v, uint16_t *ret_step) {
     size_t close = largest_cluster(v, 1);
     size_t strides = largest_cluster(v, PLN_NAT_STEP_SWAPPED);
     size_t cluster = close >= strides ? close : strides;
+    PLN_ASSERT(cluster >= 1 && cluster <= v->count);
     if (cluster == 1 || (v->count >= 4 && cluster == 2)) {
         return PLN_NAT_ALLOCATION_RANDOM;
     }
@@ -337,6 +339,7 @@ static pln_nat_allocation allocation_of(const voices *v, uint16_t *ret_step) {
 /* ---- The verdict ----------------------------------------------------------------------------- */
 
 void pln_nat_judge(const pln_nat_observations *list, pln_ts now, pln_nat_verdict *ret) {
+    PLN_ASSERT(list->count <= PLN_NAT_OBSERVATIONS_MAX);
     *ret = (pln_nat_verdict){.mapping = PLN_NAT_MAPPING_UNKNOWN};
     judge_singly(list, now, ret);
     keep_widest(ret);

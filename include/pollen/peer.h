@@ -79,7 +79,9 @@ typedef struct pollen_peer_store_config {
     uint64_t eager_timeout_ns;         /* Deadlines of an attempt; default 5 s, ... */
     uint64_t direct_timeout_ns;        /* ... 5 s, */
     uint64_t punch_timeout_ns;         /* ... 10 s. */
-    uint64_t unreachable_delay_max_ns; /* 20 s, doubled every time, up to this; default 300 s. */
+    /* 20 s, doubled every time, up to this; default 300 s.  For a peer that had a session, up to a
+     * thirtieth of the time since then. */
+    uint64_t unreachable_delay_max_ns;
     uint64_t permanent_delay_max_ns;   /* The same for permanent peers; default 60 s. */
     uint64_t refused_delay_ns;         /* After a refusal, doubled every time; default 60 s, ... */
     uint64_t refused_delay_max_ns;     /* ... up to this; default an hour. */

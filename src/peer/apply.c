@@ -122,6 +122,9 @@ static void give_up(pollen_peer_store *store, pln_peer *peer) {
     const pollen_peer_store_config *config = &store->config;
     pln_dur max =
         peer->permanent ? config->permanent_delay_max_ns : config->unreachable_delay_max_ns;
+    if (peer->lost_at != PLN_TS_NEVER) {
+        max = pln_backoff_absent(pln_ts_since(peer->lost_at, store->now), max);
+    }
     count_up(&peer->unreachable_cycles);
     peer->asked_for = false;
     peer->stage.attempts = 0;
@@ -228,9 +231,11 @@ static void leave(pollen_peer_store *store, pln_peer *peer, pollen_peer_state ol
         peer->hurried = false;
         pln_budget_release(&store->budget);
     }
-    if (old == POLLEN_PEER_CONNECTED &&
-        pln_ts_since(peer->connected_at, store->now) >= PLN_PEER_STABLE_SESSION) {
-        peer->refusals = 0;
+    if (old == POLLEN_PEER_CONNECTED) {
+        peer->lost_at = store->now;
+        if (pln_ts_since(peer->connected_at, store->now) >= PLN_PEER_STABLE_SESSION) {
+            peer->refusals = 0;
+        }
     }
 }
 

@@ -11,6 +11,12 @@ pln_dur pln_backoff_grow(pln_dur base, unsigned steps, pln_dur max) {
     return delay < max ? delay : max;
 }
 
+pln_dur pln_backoff_absent(pln_dur absence, pln_dur max) {
+    const pln_dur share = absence / 30;
+    const pln_dur least = share > PLN_UNREACHABLE_DELAY ? share : PLN_UNREACHABLE_DELAY;
+    return least < max ? least : max;
+}
+
 pln_dur pln_backoff_attempt(unsigned stage_attempts) {
     return stage_attempts == 0 ? PLN_MS(500)
                                : pln_backoff_grow(PLN_S(1), stage_attempts, PLN_S(60));

@@ -161,6 +161,7 @@ static pln_peer *create_peer(const pollen_key *key) {
     peer->deadline = PLN_TS_NEVER;
     peer->due = PLN_TS_NEVER;
     peer->connected_at = PLN_TS_NEVER;
+    peer->lost_at = PLN_TS_NEVER;
     peer->last_end_at = PLN_TS_NEVER;
     return peer;
 }

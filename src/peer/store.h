@@ -60,6 +60,7 @@ typedef struct pln_peer {
     bool ended;          /* That session is over. */
     bool inbound;
     pln_ts connected_at;
+    pln_ts lost_at; /* The end of its last session. */
     pollen_end_reason last_end_reason;
     pln_ts last_end_at;
 

@@ -27,7 +27,7 @@ typedef struct model_peer {
     pollen_connect_stage stage;
     unsigned failed;
     uint64_t due, deadline, attempt;
-    uint64_t generation, connected_at;
+    uint64_t generation, connected_at, lost_at;
     bool ended, inbound, hurried, asked_for, refused, permanent;
     unsigned cycles, refusals;
     pollen_addr last;
@@ -79,6 +79,7 @@ static void wait_for(world *w, size_t i, uint64_t delay) {
 static void set_state(world *w, size_t i, pollen_peer_state state) {
     model_peer *p = &w->peers[i];
     drop_pending(w, i);
+    p->lost_at = p->state == POLLEN_PEER_CONNECTED ? w->now : p->lost_at;
     if (p->state == POLLEN_PEER_CONNECTED && w->now - p->connected_at >= PLN_S(60)) {
         p->refusals = 0;
     }
@@ -136,7 +137,11 @@ static void model_failed(world *w, size_t i, pollen_end_reason reason) {
     } else if (is_last) {
         set_state(w, i, POLLEN_PEER_UNREACHABLE);
         p->asked_for = false;
-        wait_for(w, i, doubled(PLN_S(20), p->cycles++, PLN_S(p->permanent ? 60 : 300)));
+        uint64_t most = PLN_S(p->permanent ? 60 : 300);
+        if (p->lost_at != POLLEN_PEER_NEVER && (w->now - p->lost_at) / 30 < most) {
+            most = (w->now - p->lost_at) / 30 > PLN_S(20) ? (w->now - p->lost_at) / 30 : PLN_S(20);
+        }
+        wait_for(w, i, doubled(PLN_S(20), p->cycles++, most));
     } else {
         set_state(w, i, POLLEN_PEER_DISCOVERED);
         wait_for(w, i, p->failed == 0 ? PLN_MS(500) : PLN_S(1));
@@ -247,8 +252,10 @@ static void model_retry(world *w, size_t i) {
 
 static void model_forget(world *w, size_t i) {
     drop_pending(w, i);
-    w->peers[i] = (model_peer){
-        .deadline = POLLEN_PEER_NEVER, .due = POLLEN_PEER_NEVER, .connected_at = POLLEN_PEER_NEVER};
+    w->peers[i] = (model_peer){.deadline = POLLEN_PEER_NEVER,
+                               .due = POLLEN_PEER_NEVER,
+                               .connected_at = POLLEN_PEER_NEVER,
+                               .lost_at = POLLEN_PEER_NEVER};
 }
 
 /* ---- The model's ticks ----------------------------------------------------------------------- */

@@ -160,7 +160,7 @@ void rig_expect_dial_at_(peer_rig *rig, int64_t ms, uint32_t peer, pollen_peer_o
 int64_t rig_exhaust(peer_rig *rig, uint32_t peer) {
     for (;;) {
         pollen_peer found = rig_peer(rig, peer);
-        int64_t ms = rig_ms(found.next_action_ns);
+        int64_t ms = rig_ms(found.next_action_ns + 999999); /* The first whole one then. */
         rig_tick(rig, ms);
         rig_fail(rig, ms, peer, POLLEN_END_UNKNOWN);
         if (rig_peer(rig, peer).state == POLLEN_PEER_UNREACHABLE) {

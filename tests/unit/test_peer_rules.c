@@ -249,6 +249,22 @@ static void test_each_failed_cycle_doubles_the_wait_up_to_the_cap(void **state) 
     }
 }
 
+static void test_a_peer_that_was_there_is_waited_for_by_how_long_it_is_away(void **state) {
+    (void)state;
+    rig_connect(&rig, 0, 1, ADDR_A, 1);
+    rig_lost(&rig, 1000, 1, 1, POLLEN_END_IDLE_TIMEOUT);
+    int64_t now = 0;
+    while (now < 610000) { /* Ten minutes of absence: 20 s, which are the least. */
+        now = rig_exhaust(&rig, 1);
+        const int64_t share = (now - 1000) / 30;
+        rig_expect(&rig, 1, UNREACHABLE, PUNCH, 0, now + (share > 20000 ? share : 20000));
+    }
+    while (now < 20000000) {
+        now = rig_exhaust(&rig, 1);
+    }
+    rig_expect(&rig, 1, UNREACHABLE, PUNCH, 0, now + 300000); /* And the cap stays. */
+}
+
 static void test_a_permanent_peer_is_waited_for_a_minute_at_most(void **state) {
     (void)state;
     static const int64_t delays[] = {20000, 40000, 60000, 60000};
@@ -506,6 +522,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_each_failed_cycle_doubles_the_wait_up_to_the_cap,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_peer_that_was_there_is_waited_for_by_how_long_it_is_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_permanent_peer_is_waited_for_a_minute_at_most, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_session_ends_the_growth, setup, teardown),

@@ -17,8 +17,8 @@ pln_dur pln_backoff_grow(pln_dur base, unsigned steps, pln_dur max);
 /* Between two attempts, by the failed ones of the stage that is to be tried next. */
 pln_dur pln_backoff_attempt(unsigned stage_attempts);
 
-/* The most to wait for a peer that was there until so long ago: a thirtieth of its absence, so that a
- * network that was cut for ten minutes is whole again half a minute after it heals. */
+/* The most to wait for a peer that was there until so long ago: a thirtieth of its absence, so that
+ * a network that was cut for ten minutes is whole again half a minute after it heals. */
 pln_dur pln_backoff_absent(pln_dur absence, pln_dur max);
 
 /* After a session that ended so.  Not for refusals, which grow. */

@@ -2,8 +2,8 @@
 /*
  * What the loop sleeps on: one epoll fd over the main socket, the set of the others and a wake-up
  * eventfd.  The epoll fd is itself pollable, so an embedder needs no other fd.  There is no
- * timerfd: under traffic the deadline moves with every turn, and programming a timer each time costs
- * more than a packet does.
+ * timerfd: under traffic the deadline moves with every turn, and programming a timer each time
+ * costs more than a packet does.
  *
  * Thread: the loop's alone, but for the eventfd, which the command queue writes to and resets.
  */

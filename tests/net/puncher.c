@@ -73,7 +73,7 @@ static void fail(const char *what) {
     exit(1);
 }
 
-/* Zero before the start: a peer that begins earlier may get through a NAT that lets everybody in. */
+/* Zero before the start: a peer that begins earlier may get through a NAT that lets all in. */
 static double since_start(const puncher *p) {
     return p->started_at == 0 ? 0 : (double)pln_ts_since(p->started_at, now()) / 1e6;
 }

@@ -119,3 +119,10 @@ def rules(model, hairpin_address=None):
 def reset(model):
     """What makes the router forget the mappings that its rules keep; the flows are not in it."""
     return "flush map ip nat mappings\nflush set ip nat contacts\n" if model in _FILTERS else ""
+
+
+def one_more_hop(links):
+    """Rules for the core: what comes from these links has passed one router more than it did, if it is to end soon."""
+    names = ", ".join(f'"{link}"' for link in links)
+    return _table(_chain("hop", "filter", "prerouting", "raw", f"iifname {{ {names} }} ip ttl <= 2 drop",
+                         f"iifname {{ {names} }} ip6 hoplimit <= 2 drop"), family="inet")

@@ -300,8 +300,8 @@ static void judge(puncher *p) {
 
 static void take_theirs(puncher *p, char **words, size_t count) {
     pln_nat_brief *brief = &p->plan.theirs;
-    *brief = (pln_nat_brief){.mapping = (pln_nat_mapping)number(words[1]),
-                             .allocation = (pln_nat_allocation)number(words[2]),
+    *brief = (pln_nat_brief){.mapping = (pollen_nat_mapping)number(words[1]),
+                             .allocation = (pollen_nat_allocation)number(words[2]),
                              .step = (uint16_t)number(words[3])};
     for (size_t i = 4; i < count && brief->port_count < PLN_NAT_PORTS_MAX; i++) {
         brief->ports[brief->port_count++] = (uint16_t)number(words[i]);

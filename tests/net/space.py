@@ -145,6 +145,11 @@ class Space:
         with self.entered():
             return int(_read("/proc/sys/net/netfilter/nf_conntrack_count"))
 
+    def flow_table(self):
+        """The flows as the connection tracker prints them."""
+        with self.entered():
+            return _read("/proc/thread-self/net/nf_conntrack")
+
     def forget_flows(self):
         """Empties the connection tracker, as conntrack -F does."""
         flush = 1 << 8 | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE

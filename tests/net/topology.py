@@ -10,14 +10,15 @@ carrier's NAT, which is apdf or edm_random), or `v6` (global addresses behind a 
 `hairpin` stand for both sites at once, behind one router: `lan` is one segment whose router does not hairpin,
 `hairpin` two that see each other only through the router's public address.
 
-The core has no default route: a packet to an address that nobody has dies there.  A packet that leaves a
-site's outermost router crosses two more routers, so that one sent with TTL 2 from behind a NAT dies in the core.
+The core has no default route: a packet to an address that nobody has dies there.  So does one that was sent with
+TTL 2, from behind a NAT, where the core is the second router, as from a public host, where a rule stands in for it.
 """
 import itertools
 import subprocess
+import time
 
 import nat
-from space import Failure, Space, make, remove
+from space import Failure, Space, make, remove, run
 
 CARRIERS = {"cgn": "apdf", "cgn_hard": "edm_random"}
 SITES = ("public", *(model for model in nat.MODELS if model != "firewall"), *CARRIERS, "v6")
@@ -53,7 +54,7 @@ class Topology:
         self.spaces, self.cables, self.setup = [], [], {}
         self.firewalls = []
         self.forwarder, self.is_far = None, False
-        self.core_links = []
+        self.core_links, self.public_links = [], []
         self.core = self._space("core")
         self.publics = [self._public(f"r{i + 1}", i) for i in range(publics)]
         if kinds[0] in SHARED:
@@ -91,6 +92,7 @@ class Topology:
 
     def _public(self, name, i):
         node = Node(self._space(name), PUBLIC_PORT)
+        self.public_links.append(f"to-{name}")
         node.address, node.address6 = self._to_core(node.space, "eth0", name, "203.0.113", 4 * i, f"2001:db8:0:{i:x}")
         node.wan_address = node.address
         return node
@@ -105,6 +107,7 @@ class Topology:
         net6 = f"2001:db8:{side}:0"
         wan = ("198.51.100", 4 * i, net6)
         if kind == "public":
+            self.public_links.append(f"to-{side}")
             node.address, _ = self._to_core(node.space, "eth0", side, *wan)
             node.wan_address = node.address
             return node
@@ -163,6 +166,7 @@ class Topology:
             # Routes last: they need the links that the other lines set up.
             lines = sorted(self.setup[space], key=lambda line: line.startswith("route"))
             space.ip(["link set lo up", *lines])
+        self.core.nft(nat.one_more_hop(self.public_links))
         for space, model, hairpin in self.firewalls:
             space.nft(nat.rules(model, hairpin))
 
@@ -194,6 +198,17 @@ class Topology:
                                               stdout=subprocess.PIPE, text=True)
         if self.forwarder.stdout.readline() != "ready\n":
             raise Failure(f"the forwarder does not start (exit status {self.forwarder.wait(5)})")
+        self._await_link()
+
+    def _await_link(self):
+        """The kernel notices a moment later that somebody reads from the device, and drops what comes before."""
+        end = time.monotonic() + 10
+        while True:
+            state = run("ip", "-n", self.core.name, "link", "show", "far")
+            if "LOWER_UP" in state and "qdisc noop" not in state and "state DOWN" not in state:
+                return
+            if time.monotonic() > end:
+                raise Failure(f"the forwarder's link does not come up: {state}")
 
     def _detour(self):
         self.is_far = True

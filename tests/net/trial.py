@@ -99,6 +99,8 @@ class Bench:
         except Failure as failure:
             result["why"] = str(failure)
         finally:
+            if not result["direct"]:
+                self._keep_flows(number)
             for node in nodes.values():
                 node.kill()
             for node in nodes.values():
@@ -173,13 +175,21 @@ class Bench:
         return [space.packets("wan" if site.routers else "eth0")[1]
                 for space, site in zip(outermost, (self.place.a, self.place.b), strict=True)]
 
+    def _kept(self, number):
+        folder = os.path.join(self.options.keep, f"{'-'.join(self.pair)}-{number}")
+        os.makedirs(folder, exist_ok=True)
+        return folder
+
+    def _keep_flows(self, number):
+        """What the NATs hold at the end of a trial that failed."""
+        for space in self.place.routers() if self.options.keep else ():
+            with open(os.path.join(self._kept(number), f"{space.name}.flows"), "w", encoding="ascii") as file:
+                file.write(space.flow_table())
+
     def _keep(self, nodes, number):
-        if self.options.keep:
-            folder = os.path.join(self.options.keep, f"{'-'.join(self.pair)}-{number}")
-            os.makedirs(folder, exist_ok=True)
-            for name, node in nodes.items():
-                if os.path.exists(node.log):
-                    shutil.copy(node.log, os.path.join(folder, f"{name}.log"))
+        for name, node in nodes.items() if self.options.keep else ():
+            if os.path.exists(node.log):
+                shutil.copy(node.log, os.path.join(self._kept(number), f"{name}.log"))
 
 
 def run_all(pairs, count, make_bench, jobs, tell):

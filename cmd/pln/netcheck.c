@@ -6,25 +6,12 @@
 #include "pln/status.h"
 #include "run/clock.h"
 
-enum { ROLE_BYTES = 32 };
-
-/* As all names of the machine contract are. */
-static const char *snake_case(const char *name, char text[ROLE_BYTES]) {
-    size_t i = 0;
-    for (; name[i] != '\0' && i + 1 < ROLE_BYTES; i++) {
-        text[i] = name[i] == '-' ? '_' : name[i];
-    }
-    text[i] = '\0';
-    return text;
-}
-
 static json_t *evidence_json(const pollen_nat_evidence *evidence, int64_t wall_ms) {
     char id[POLLEN_KEY_HEX_BYTES];
-    char role[ROLE_BYTES];
     return json_pack("{s:s, s:o, s:o, s:s}", "peer", pollen_key_hex(&evidence->peer, id),
                      "seen_addr", pln_json_addr(&evidence->seen), "at",
                      pln_json_time_ms((wall_ms - evidence->age_ms) / 1000 * 1000), "role",
-                     snake_case(evidence->role, role));
+                     evidence->role);
 }
 
 static bool is_told(const pollen_nat_report *report, size_t count, const pollen_addr *addr) {

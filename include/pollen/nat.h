@@ -16,16 +16,16 @@ extern "C" {
 
 /* Whether one socket is seen at one external port by all (RFC 4787, 4.1). */
 typedef enum pollen_nat_mapping {
-    POLLEN_NAT_MAPPING_UNKNOWN,
-    POLLEN_NAT_MAPPING_NONE, /* Seen at an address of its own: there is no NAT. */
-    POLLEN_NAT_MAPPING_EASY, /* Endpoint-independent. */
-    POLLEN_NAT_MAPPING_HARD, /* Another port for each destination. */
+    POLLEN_NAT_MAPPING_UNKNOWN, /* Zero, so that whoever said nothing is unknown. */
+    POLLEN_NAT_MAPPING_NONE,    /* Seen at an address of its own: there is no NAT. */
+    POLLEN_NAT_MAPPING_EASY,    /* One port for all (endpoint-independent). */
+    POLLEN_NAT_MAPPING_HARD,    /* Another port for each destination. */
 } pollen_nat_mapping;
 
 /* How the NAT chooses external ports (RFC 4787, 4.2). */
 typedef enum pollen_nat_allocation {
     POLLEN_NAT_ALLOCATION_UNKNOWN,
-    POLLEN_NAT_ALLOCATION_PRESERVING, /* The port of the socket. */
+    POLLEN_NAT_ALLOCATION_PRESERVING, /* The port of the socket behind it, when that is free. */
     POLLEN_NAT_ALLOCATION_SEQUENTIAL, /* In small steps. */
     POLLEN_NAT_ALLOCATION_RANDOM,
 } pollen_nat_allocation;

@@ -452,7 +452,7 @@ static pollen_err tell_outside(pln_node *node) {
     }
     if (err == POLLEN_OK) {
         err = pln_state_set_public(node->gossip.state,
-                                   outside->verdict.mapping == PLN_NAT_MAPPING_NONE);
+                                   outside->verdict.mapping == POLLEN_NAT_MAPPING_NONE);
     }
     return err;
 }

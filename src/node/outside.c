@@ -56,7 +56,7 @@ size_t pln_outside_addrs(const pln_outside *outside, pollen_addr *ret, size_t ma
     if (seen && count < max) {
         ret[count++] = *external;
     }
-    *ret_port = seen && outside->verdict.mapping != PLN_NAT_MAPPING_HARD ? external->port : 0;
+    *ret_port = seen && outside->verdict.mapping != POLLEN_NAT_MAPPING_HARD ? external->port : 0;
     PLN_ASSERT(count <= max);
     return count;
 }
@@ -64,8 +64,8 @@ size_t pln_outside_addrs(const pln_outside *outside, pollen_addr *ret, size_t ma
 void pln_outside_whereabouts(const pln_outside *outside, pln_whereabouts *ret) {
     const pln_nat_observations *list = &outside->observations;
     *ret = (pln_whereabouts){
-        .mapping = (pollen_nat_mapping)outside->verdict.mapping,
-        .allocation = (pollen_nat_allocation)outside->verdict.allocation,
+        .mapping = outside->verdict.mapping,
+        .allocation = outside->verdict.allocation,
         .step = outside->verdict.step,
     };
     for (size_t i = 0; i < list->count && ret->seen_count < PLN_WHEREABOUTS_SEEN_MAX; i++) {
@@ -83,8 +83,8 @@ void pln_outside_whereabouts(const pln_outside *outside, pln_whereabouts *ret) {
 }
 
 pln_nat_brief pln_outside_brief_of_peer(const pln_whereabouts *whereabouts) {
-    pln_nat_brief brief = {.mapping = (pln_nat_mapping)whereabouts->mapping,
-                           .allocation = (pln_nat_allocation)whereabouts->allocation,
+    pln_nat_brief brief = {.mapping = whereabouts->mapping,
+                           .allocation = whereabouts->allocation,
                            .step = whereabouts->step};
     for (size_t i = 0; i < whereabouts->seen_count && i < PLN_NAT_PORTS_MAX; i++) {
         brief.ports[brief.port_count++] = whereabouts->seen[i].port;

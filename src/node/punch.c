@@ -235,7 +235,7 @@ static void ask(pln_punching *punching, const pln_errand *errand, pln_now now) {
 /* A peer that has just come may learn of its NAT in the next moments; while that is not known, a
  * punch does what either kind would need. */
 static bool is_vague(const pln_errand *errand) {
-    return errand->speaks_2 && errand->theirs.mapping == PLN_NAT_MAPPING_UNKNOWN &&
+    return errand->speaks_2 && errand->theirs.mapping == POLLEN_NAT_MAPPING_UNKNOWN &&
            errand->asks < ASKS_MAX;
 }
 
@@ -350,7 +350,8 @@ static bool is_same_nat(const pln_nat_brief *a, const pln_nat_brief *b) {
 }
 
 static bool is_hard_pair(const pln_punch_plan *to) {
-    return to->ours.mapping == PLN_NAT_MAPPING_HARD && to->theirs.mapping == PLN_NAT_MAPPING_HARD;
+    return to->ours.mapping == POLLEN_NAT_MAPPING_HARD &&
+           to->theirs.mapping == POLLEN_NAT_MAPPING_HARD;
 }
 
 /* Planned for other NATs than those that are known now, it would most likely fail.  A birthday is
@@ -383,13 +384,14 @@ static pollen_err start_or_join(pln_punching *punching, const pln_errand *errand
 /* A coordinator that the peer met a moment ago knows less of it than another one. */
 static pln_nat_brief theirs_of(const pln_errand *errand, const pln_punch_trigger *msg) {
     const pln_nat_brief told = pln_outside_brief_of_peer(&msg->whereabouts);
-    return told.mapping == PLN_NAT_MAPPING_UNKNOWN && errand->punching ? errand->theirs : told;
+    return told.mapping == POLLEN_NAT_MAPPING_UNKNOWN && errand->punching ? errand->theirs : told;
 }
 
 /* Without a NAT of our own there is nothing to open, and the peer gets through to us.  Should its
  * trigger be lost, then what we send would only spoil its NAT. */
 static bool leaves_the_first_step(const pln_punch_plan *to) {
-    return to->ours.mapping == PLN_NAT_MAPPING_NONE && to->theirs.mapping != PLN_NAT_MAPPING_NONE;
+    return to->ours.mapping == POLLEN_NAT_MAPPING_NONE &&
+           to->theirs.mapping != POLLEN_NAT_MAPPING_NONE;
 }
 
 static void start_punch(pln_punching *punching, pln_errand *errand, const pln_punch_trigger *msg,
@@ -423,9 +425,10 @@ static void tell_trigger(const pln_punching *punching, const pollen_key *from,
     pln_logf(punching->log, PLN_LOG_DEBUG, "node",
              "punch %s: %s says so; our NAT is %s, %s, the other one %s, %s",
              pln_key_short(&msg->peer, names[0]), pln_key_short(from, names[1]),
-             pln_nat_mapping_name(punching->outside.verdict.mapping),
-             pln_nat_allocation_name(punching->outside.verdict.allocation),
-             pln_nat_mapping_name(theirs.mapping), pln_nat_allocation_name(theirs.allocation));
+             pollen_nat_mapping_name(punching->outside.verdict.mapping),
+             pollen_nat_allocation_name(punching->outside.verdict.allocation),
+             pollen_nat_mapping_name(theirs.mapping),
+             pollen_nat_allocation_name(theirs.allocation));
 }
 
 static void handle_trigger(pln_punching *punching, const pollen_key *from, const uint8_t *body,

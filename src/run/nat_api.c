@@ -48,8 +48,8 @@ static pollen_err query_nat(pollen_mesh *mesh, void *arg) {
     pln_nat_verdict verdict;
     pln_node_judge_nat(mesh->node, mesh->now.mono, &verdict);
     *report = (pollen_nat_report){
-        .mapping = (pollen_nat_mapping)verdict.mapping,
-        .allocation = (pollen_nat_allocation)verdict.allocation,
+        .mapping = verdict.mapping,
+        .allocation = verdict.allocation,
         .step = verdict.step,
         .external = verdict.external,
         .evidence_count = verdict.evidence_count,

@@ -41,18 +41,18 @@ static void add(pln_ladder *ladder, pln_rung rung, pln_dur after) {
 }
 
 static bool is_hard(const pln_nat_brief *nat) {
-    return nat->mapping == PLN_NAT_MAPPING_HARD;
+    return nat->mapping == POLLEN_NAT_MAPPING_HARD;
 }
 
 static bool is_predictable(const pln_nat_brief *nat) {
-    return nat->allocation == PLN_NAT_ALLOCATION_SEQUENTIAL && nat->port_count > 0;
+    return nat->allocation == POLLEN_NAT_ALLOCATION_SEQUENTIAL && nat->port_count > 0;
 }
 
 /* Both choose another port for each destination: only known steps help.  Where one of them draws at
  * random, the other would have to hit one of 64,512 for each of its own. */
 static void plan_hard_pair(const pln_punch_plan *plan, pln_ladder *ladder) {
-    bool random = plan->ours.allocation == PLN_NAT_ALLOCATION_RANDOM ||
-                  plan->theirs.allocation == PLN_NAT_ALLOCATION_RANDOM;
+    bool random = plan->ours.allocation == POLLEN_NAT_ALLOCATION_RANDOM ||
+                  plan->theirs.allocation == POLLEN_NAT_ALLOCATION_RANDOM;
     if (random || plan->theirs.port_count == 0) {
         add(ladder, PLN_RUNG_GIVE_UP, AFTER_HOPELESS);
         ladder->probes_max = PLN_HOPELESS_PROBES_MAX;
@@ -67,7 +67,8 @@ static pln_dur birthday_after(const pln_punch_plan *plan) {
     if (plan->one_shot) {
         return AFTER_ONE_SHOT;
     }
-    if (plan->ours.allocation == PLN_NAT_ALLOCATION_SEQUENTIAL || is_predictable(&plan->theirs)) {
+    if (plan->ours.allocation == POLLEN_NAT_ALLOCATION_SEQUENTIAL ||
+        is_predictable(&plan->theirs)) {
         return AFTER_PREDICTION;
     }
     if (pln_nat_is_open(&plan->ours) && pln_nat_is_open(&plan->theirs)) {
@@ -77,7 +78,7 @@ static pln_dur birthday_after(const pln_punch_plan *plan) {
 }
 
 static bool has_no_nat(const pln_nat_brief *nat) {
-    return nat->mapping == PLN_NAT_MAPPING_NONE;
+    return nat->mapping == POLLEN_NAT_MAPPING_NONE;
 }
 
 static void plan_birthday(const pln_punch_plan *plan, pln_ladder *ladder) {

@@ -37,7 +37,7 @@ void pln_ladder_plan(const pln_punch_plan *plan, pln_ladder *ret);
 
 /* Nothing but the main socket is known of such a side: no NAT, or an easy one. */
 static inline bool pln_nat_is_open(const pln_nat_brief *nat) {
-    return nat->mapping == PLN_NAT_MAPPING_NONE || nat->mapping == PLN_NAT_MAPPING_EASY;
+    return nat->mapping == POLLEN_NAT_MAPPING_NONE || nat->mapping == POLLEN_NAT_MAPPING_EASY;
 }
 
 #endif

@@ -277,24 +277,24 @@ static size_t distinct(const voices *v) {
     return count;
 }
 
-static pln_nat_mapping mapping_of(const voices *v, const pln_nat_observation *common) {
+static pollen_nat_mapping mapping_of(const voices *v, const pln_nat_observation *common) {
     if (v->count < 2) {
-        return PLN_NAT_MAPPING_UNKNOWN;
+        return POLLEN_NAT_MAPPING_UNKNOWN;
     }
     size_t agreeing = agreeing_with(v, &common->seen);
     if (v->count == 2) {
-        return agreeing == 2 ? PLN_NAT_MAPPING_EASY : PLN_NAT_MAPPING_HARD;
+        return agreeing == 2 ? POLLEN_NAT_MAPPING_EASY : POLLEN_NAT_MAPPING_HARD;
     }
     bool may_be_easy = v->count - agreeing <= 1;
     bool may_be_hard = distinct(v) >= v->count - 1;
     if (may_be_easy && may_be_hard) {
-        return common->seen.port == common->local_port ? PLN_NAT_MAPPING_EASY
-                                                       : PLN_NAT_MAPPING_UNKNOWN;
+        return common->seen.port == common->local_port ? POLLEN_NAT_MAPPING_EASY
+                                                       : POLLEN_NAT_MAPPING_UNKNOWN;
     }
     if (!may_be_easy && !may_be_hard) {
-        return PLN_NAT_MAPPING_UNKNOWN;
+        return POLLEN_NAT_MAPPING_UNKNOWN;
     }
-    return may_be_easy ? PLN_NAT_MAPPING_EASY : PLN_NAT_MAPPING_HARD;
+    return may_be_easy ? POLLEN_NAT_MAPPING_EASY : POLLEN_NAT_MAPPING_HARD;
 }
 
 /* ---- Ports of a hard NAT --------------------------------------------------------------------- */
@@ -321,26 +321,26 @@ static size_t largest_cluster(const voices *v, uint16_t step) {
     return largest;
 }
 
-static pln_nat_allocation allocation_of(const voices *v, uint16_t *ret_step) {
+static pollen_nat_allocation allocation_of(const voices *v, uint16_t *ret_step) {
     size_t close = largest_cluster(v, 1);
     size_t strides = largest_cluster(v, PLN_NAT_STEP_SWAPPED);
     size_t cluster = close >= strides ? close : strides;
     PLN_ASSERT(cluster >= 1 && cluster <= v->count);
     if (cluster == 1 || (v->count >= 4 && cluster == 2)) {
-        return PLN_NAT_ALLOCATION_RANDOM;
+        return POLLEN_NAT_ALLOCATION_RANDOM;
     }
     if (cluster == v->count || (v->count >= 4 && cluster == v->count - 1)) {
         *ret_step = close >= strides ? 1 : PLN_NAT_STEP_SWAPPED;
-        return PLN_NAT_ALLOCATION_SEQUENTIAL;
+        return POLLEN_NAT_ALLOCATION_SEQUENTIAL;
     }
-    return PLN_NAT_ALLOCATION_UNKNOWN;
+    return POLLEN_NAT_ALLOCATION_UNKNOWN;
 }
 
 /* ---- The verdict ----------------------------------------------------------------------------- */
 
 void pln_nat_judge(const pln_nat_observations *list, pln_ts now, pln_nat_verdict *ret) {
     PLN_ASSERT(list->count <= PLN_NAT_OBSERVATIONS_MAX);
-    *ret = (pln_nat_verdict){.mapping = PLN_NAT_MAPPING_UNKNOWN};
+    *ret = (pln_nat_verdict){.mapping = POLLEN_NAT_MAPPING_UNKNOWN};
     judge_singly(list, now, ret);
     keep_widest(ret);
     count_places_once(ret);
@@ -352,16 +352,16 @@ void pln_nat_judge(const pln_nat_observations *list, pln_ts now, pln_nat_verdict
     const pln_nat_observation *common = commonest(&v);
     ret->mapping = mapping_of(&v, common);
     ret->external = common->seen;
-    if (ret->mapping == PLN_NAT_MAPPING_HARD) {
+    if (ret->mapping == POLLEN_NAT_MAPPING_HARD) {
         ret->external = v.items[0]->seen;
         ret->allocation = allocation_of(&v, &ret->step);
         return;
     }
     bool kept = common->seen.port == common->local_port;
-    if (ret->mapping == PLN_NAT_MAPPING_EASY && kept) {
-        ret->allocation = PLN_NAT_ALLOCATION_PRESERVING;
+    if (ret->mapping == POLLEN_NAT_MAPPING_EASY && kept) {
+        ret->allocation = POLLEN_NAT_ALLOCATION_PRESERVING;
         if (has_local(list, &common->seen)) {
-            ret->mapping = PLN_NAT_MAPPING_NONE;
+            ret->mapping = POLLEN_NAT_MAPPING_NONE;
         }
     }
 }
@@ -369,7 +369,7 @@ void pln_nat_judge(const pln_nat_observations *list, pln_ts now, pln_nat_verdict
 pln_nat_brief pln_nat_brief_of(const pln_nat_verdict *verdict) {
     pln_nat_brief brief = {
         .mapping = verdict->mapping, .allocation = verdict->allocation, .step = verdict->step};
-    if (verdict->mapping != PLN_NAT_MAPPING_HARD) {
+    if (verdict->mapping != POLLEN_NAT_MAPPING_HARD) {
         brief.port_count = verdict->external.port != 0;
         brief.ports[0] = verdict->external.port;
         return brief;
@@ -390,11 +390,11 @@ const char *pln_nat_role_name(pln_nat_role role) {
     case PLN_NAT_ROLE_INSIDE:
         return "inside";
     case PLN_NAT_ROLE_SAME_ADDRESS:
-        return "same-address";
+        return "same_address";
     case PLN_NAT_ROLE_OTHER_SOCKET:
-        return "other-socket";
+        return "other_socket";
     case PLN_NAT_ROLE_OTHER_FAMILY:
-        return "other-family";
+        return "other_family";
     case PLN_NAT_ROLE_OLD:
         return "old";
     }

@@ -65,8 +65,8 @@ typedef struct pln_nat_evidence {
 } pln_nat_evidence;
 
 typedef struct pln_nat_verdict {
-    pln_nat_mapping mapping;
-    pln_nat_allocation allocation;
+    pollen_nat_mapping mapping;
+    pollen_nat_allocation allocation;
     uint16_t step;        /* Of a sequential allocation, else 0. */
     pollen_addr external; /* Our address as most or the newest see it; all zero: nobody counts. */
     size_t evidence_count;

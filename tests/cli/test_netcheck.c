@@ -38,7 +38,7 @@ static void a_verdict_comes_with_its_evidence(void **state) {
     report.evidence[0] = evidence(1, "203.0.113.5:60611", "counted");
     report.evidence[1] = evidence(2, "203.0.113.5:60611", "counted");
     report.evidence[2] = evidence(3, "192.168.1.7:60611", "inside");
-    report.evidence[3] = evidence(4, "203.0.113.5:61000", "same-address");
+    report.evidence[3] = evidence(4, "203.0.113.5:61000", "same_address");
     json_t *object = pln_netcheck_json(&report, NOW_S * 1000LL);
     assert_non_null(object);
     const json_t *list = json_object_get(object, "evidence");

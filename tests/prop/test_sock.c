@@ -199,8 +199,8 @@ static void drain(world *w) {
 
 static pln_nat_brief draw_brief(world *w) {
     pln_nat_brief brief = {
-        .mapping = (pln_nat_mapping)pick(w, 4),
-        .allocation = (pln_nat_allocation)pick(w, 4),
+        .mapping = (pollen_nat_mapping)pick(w, 4),
+        .allocation = (pollen_nat_allocation)pick(w, 4),
         .step = (uint16_t)(chance(w, 20) ? 256 : pick(w, 3)),
         .port_count = pick(w, 3),
     };

@@ -8,23 +8,23 @@
 #include "sock/probe.h"
 
 /* clang-format off */
-const nat_kind nat_none = {.mapping = PLN_NAT_MAPPING_NONE, .filter = NAT_EIF};
-const nat_kind nat_plain = {.mapping = PLN_NAT_MAPPING_EASY,
-                            .allocation = PLN_NAT_ALLOCATION_PRESERVING, .filter = NAT_APDF};
-const nat_kind nat_plainopen = {.mapping = PLN_NAT_MAPPING_EASY,
-                                .allocation = PLN_NAT_ALLOCATION_PRESERVING, .filter = NAT_APDF,
+const nat_kind nat_none = {.mapping = POLLEN_NAT_MAPPING_NONE, .filter = NAT_EIF};
+const nat_kind nat_plain = {.mapping = POLLEN_NAT_MAPPING_EASY,
+                            .allocation = POLLEN_NAT_ALLOCATION_PRESERVING, .filter = NAT_APDF};
+const nat_kind nat_plainopen = {.mapping = POLLEN_NAT_MAPPING_EASY,
+                                .allocation = POLLEN_NAT_ALLOCATION_PRESERVING, .filter = NAT_APDF,
                                 .open_input = true};
-const nat_kind nat_adf = {.mapping = PLN_NAT_MAPPING_EASY,
-                          .allocation = PLN_NAT_ALLOCATION_PRESERVING, .filter = NAT_ADF};
-const nat_kind nat_eif = {.mapping = PLN_NAT_MAPPING_EASY,
-                          .allocation = PLN_NAT_ALLOCATION_PRESERVING, .filter = NAT_EIF};
-const nat_kind nat_edm_random = {.mapping = PLN_NAT_MAPPING_HARD,
-                                 .allocation = PLN_NAT_ALLOCATION_RANDOM, .filter = NAT_APDF};
-const nat_kind nat_edm_seq = {.mapping = PLN_NAT_MAPPING_HARD,
-                              .allocation = PLN_NAT_ALLOCATION_SEQUENTIAL, .filter = NAT_APDF,
+const nat_kind nat_adf = {.mapping = POLLEN_NAT_MAPPING_EASY,
+                          .allocation = POLLEN_NAT_ALLOCATION_PRESERVING, .filter = NAT_ADF};
+const nat_kind nat_eif = {.mapping = POLLEN_NAT_MAPPING_EASY,
+                          .allocation = POLLEN_NAT_ALLOCATION_PRESERVING, .filter = NAT_EIF};
+const nat_kind nat_edm_random = {.mapping = POLLEN_NAT_MAPPING_HARD,
+                                 .allocation = POLLEN_NAT_ALLOCATION_RANDOM, .filter = NAT_APDF};
+const nat_kind nat_edm_seq = {.mapping = POLLEN_NAT_MAPPING_HARD,
+                              .allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL, .filter = NAT_APDF,
                               .step = 1};
-const nat_kind nat_edm_stride256 = {.mapping = PLN_NAT_MAPPING_HARD,
-                                    .allocation = PLN_NAT_ALLOCATION_SEQUENTIAL,
+const nat_kind nat_edm_stride256 = {.mapping = POLLEN_NAT_MAPPING_HARD,
+                                    .allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL,
                                     .filter = NAT_APDF, .step = 256};
 /* clang-format on */
 
@@ -72,7 +72,7 @@ static uint16_t next_in_sequence(nat_box *box) {
 static uint16_t draw_port(nat_world *world, nat_box *box, const pollen_addr *remote) {
     uint16_t port;
     do {
-        if (box->kind.allocation == PLN_NAT_ALLOCATION_SEQUENTIAL) {
+        if (box->kind.allocation == POLLEN_NAT_ALLOCATION_SEQUENTIAL) {
             port = next_in_sequence(box);
         } else {
             port = (uint16_t)(1024 + pln_rng_below(&world->rng, 64512));
@@ -163,16 +163,16 @@ static pollen_addr translate_out(nat_world *world, nat_box *box, const nat_host 
                                  uint16_t local_port, const pollen_addr *remote) {
     pollen_addr outer = box->outer;
     switch (box->kind.mapping) {
-    case PLN_NAT_MAPPING_UNKNOWN:
-    case PLN_NAT_MAPPING_NONE:
+    case POLLEN_NAT_MAPPING_UNKNOWN:
+    case POLLEN_NAT_MAPPING_NONE:
         outer = host->local;
         outer.port = local_port;
         add_flow(box, local_port, remote);
         break;
-    case PLN_NAT_MAPPING_EASY:
+    case POLLEN_NAT_MAPPING_EASY:
         outer.port = translate_easy(world, box, local_port, remote);
         break;
-    case PLN_NAT_MAPPING_HARD: {
+    case POLLEN_NAT_MAPPING_HARD: {
         nat_entry *entry = find_out(box, local_port, remote);
         if (entry == NULL) {
             uint16_t port = draw_port(world, box, remote);
@@ -372,7 +372,7 @@ static void deliver(nat_world *world, const nat_packet *packet) {
         uint16_t port = 0;
         if (same_ip(&packet->to, &host->local)) {
             bool lan = same_ip(&packet->from, &world->hosts[1 - index].local);
-            bool in = box->kind.mapping == PLN_NAT_MAPPING_NONE &&
+            bool in = box->kind.mapping == POLLEN_NAT_MAPPING_NONE &&
                       lets_in(box, packet->to.port, &packet->from);
             port = lan || in ? packet->to.port : 0;
         } else if (same_ip(&packet->to, &box->outer) &&
@@ -548,7 +548,7 @@ static void create_host(nat_world *world, size_t index, const nat_kind *kind, ui
         box->outer = addr(198, 51, 100, number, 0);
         box->next_port = (uint16_t)(30000 + pln_rng_below(&world->rng, 4000));
     }
-    bool bare = kind != NULL && kind->mapping == PLN_NAT_MAPPING_NONE;
+    bool bare = kind != NULL && kind->mapping == POLLEN_NAT_MAPPING_NONE;
     host->local =
         bare ? addr(203, 0, 113, number, MAIN_PORT) : addr(192, 168, 1, number, MAIN_PORT);
     if (kind != NULL && !bare && index == 1) {
@@ -667,5 +667,5 @@ size_t nat_world_leaks(nat_world *world) {
 
 size_t nat_world_entries(const nat_world *world, size_t index) {
     const nat_box *box = &world->boxes[world->hosts[index].box];
-    return box->kind.mapping == PLN_NAT_MAPPING_HARD ? box->entry_count : box->flow_count;
+    return box->kind.mapping == POLLEN_NAT_MAPPING_HARD ? box->entry_count : box->flow_count;
 }

@@ -16,8 +16,8 @@
 typedef enum nat_filter { NAT_EIF, NAT_ADF, NAT_APDF } nat_filter;
 
 typedef struct nat_kind {
-    pln_nat_mapping mapping; /* Not unknown. */
-    pln_nat_allocation allocation;
+    pollen_nat_mapping mapping; /* Not unknown. */
+    pollen_nat_allocation allocation;
     nat_filter filter;
     unsigned step;   /* Sequential: 1 or 256. */
     bool open_input; /* Packets that nobody waits for make entries, which take ports. */

@@ -112,8 +112,8 @@ pln_punch_plan sock_rig_plan(const sock_rig *rig) {
         .attempt = 77,
         .target_count = 1,
         .targets = {{.addr = sock_rig_addr("198.51.100.2:40000"), .kind = PLN_TARGET_OBSERVED}},
-        .ours = {.mapping = PLN_NAT_MAPPING_EASY},
-        .theirs = {.mapping = PLN_NAT_MAPPING_EASY},
+        .ours = {.mapping = POLLEN_NAT_MAPPING_EASY},
+        .theirs = {.mapping = POLLEN_NAT_MAPPING_EASY},
         .at = rig->now,
         .deadline = rig->now + PLN_S(3),
     };

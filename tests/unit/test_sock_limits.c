@@ -27,7 +27,7 @@ static int tear_down(void **state) {
 /* We hard, the peer easy: sockets are needed. */
 static pln_punch_plan plan_hard(const sock_rig *rig) {
     pln_punch_plan plan = sock_rig_plan(rig);
-    plan.ours.mapping = PLN_NAT_MAPPING_HARD;
+    plan.ours.mapping = POLLEN_NAT_MAPPING_HARD;
     return plan;
 }
 
@@ -35,7 +35,7 @@ static pln_punch_plan plan_spray(const sock_rig *rig, uint8_t peer, const char *
     pln_punch_plan plan = sock_rig_plan(rig);
     plan.peer = sock_rig_key(peer);
     plan.targets[0].addr = sock_rig_addr(addr);
-    plan.theirs.mapping = PLN_NAT_MAPPING_HARD;
+    plan.theirs.mapping = POLLEN_NAT_MAPPING_HARD;
     return plan;
 }
 
@@ -507,8 +507,8 @@ static void responses_and_garbage_cause_nothing(void **state) {
 static void a_flood_in_the_peer_s_name_gets_no_more_than_it_brings(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = plan_spray(rig, 1, PEER);
-    plan.theirs.mapping = PLN_NAT_MAPPING_UNKNOWN;
-    plan.ours.mapping = PLN_NAT_MAPPING_HARD; /* Neither sprays; sockets fail. */
+    plan.theirs.mapping = POLLEN_NAT_MAPPING_UNKNOWN;
+    plan.ours.mapping = POLLEN_NAT_MAPPING_HARD; /* Neither sprays; sockets fail. */
     rig->fd_max = 0;
     sock_rig_start(rig, &plan);
     for (unsigned i = 0; i < 3000; i++) {
@@ -550,8 +550,8 @@ static void start_many(sock_rig *rig) {
     for (uint8_t i = 1; i <= 32; i++) {
         pln_punch_plan plan = sock_rig_plan(rig);
         plan.peer = sock_rig_key(i);
-        plan.ours.mapping = PLN_NAT_MAPPING_NONE;
-        plan.theirs.mapping = PLN_NAT_MAPPING_NONE;
+        plan.ours.mapping = POLLEN_NAT_MAPPING_NONE;
+        plan.theirs.mapping = POLLEN_NAT_MAPPING_NONE;
         plan.target_count = 6;
         for (uint8_t k = 0; k < 6; k++) {
             plan.targets[k] = plan.targets[0];

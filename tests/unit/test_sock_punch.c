@@ -28,7 +28,8 @@ static void assert_sent_to(const rig_sent *sent, uint32_t via, const char *remot
     assert_string_equal(pollen_addr_format(&sent->to.path.remote, text), remote);
 }
 
-static pln_punch_plan plan_for(const sock_rig *rig, pln_nat_mapping ours, pln_nat_mapping theirs) {
+static pln_punch_plan plan_for(const sock_rig *rig, pollen_nat_mapping ours,
+                               pollen_nat_mapping theirs) {
     pln_punch_plan plan = sock_rig_plan(rig);
     plan.ours.mapping = ours;
     plan.theirs.mapping = theirs;
@@ -66,7 +67,7 @@ static void a_planned_moment_is_waited_for(void **state) {
 
 static void requests_are_repeated_until_the_deadline(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_NONE, PLN_NAT_MAPPING_NONE);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_NONE, POLLEN_NAT_MAPPING_NONE);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 2999);
     assert_in_range(rig->sent_count, 16, 20);
@@ -115,7 +116,7 @@ static void without_openers_all_requests_go_all_the_way(void **state) {
 
 static void a_late_wake_up_makes_up_for_nothing(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_HARD);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 300); /* The spray is under way. */
     size_t sent = rig->sent_count;
@@ -255,7 +256,7 @@ static void a_long_answer_is_none(void **state) {
 
 static void a_hard_peer_may_answer_from_another_port(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_HARD);
     sock_rig_start(rig, &plan);
     pln_probe answer = rig->sent[0].probe;
     answer.kind = PLN_PROBE_RESPONSE;
@@ -284,7 +285,7 @@ static void a_request_is_answered_and_returned(void **state) {
 
 static void a_request_from_another_port_is_answered_and_returned_there(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_HARD);
     sock_rig_start(rig, &plan);
     sock_rig_hear_request(rig, PLN_VIA_MAIN, "198.51.100.2:2222");
     assert_int_equal(rig->sent_count, 3);
@@ -296,7 +297,7 @@ static void a_request_from_another_port_is_answered_and_returned_there(void **st
 
 static void the_answer_leaves_from_where_the_request_came_in(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_HARD, PLN_NAT_MAPPING_EASY);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_HARD, POLLEN_NAT_MAPPING_EASY);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 300);
     size_t sent = rig->sent_count;
@@ -336,7 +337,7 @@ static void our_own_request_coming_back_is_nobody_s(void **state) {
 
 static void two_sides_without_nat_never_open_a_socket(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_NONE, PLN_NAT_MAPPING_NONE);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_NONE, POLLEN_NAT_MAPPING_NONE);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 4000);
     assert_int_equal(sock_rig_count(rig, PLN_SOCK_OPEN_SOCKET), 0);
@@ -345,7 +346,7 @@ static void two_sides_without_nat_never_open_a_socket(void **state) {
 
 static void an_easy_pair_that_does_not_meet_changes_the_method(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_EASY);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_EASY);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 1199);
     assert_in_range(sock_rig_requests(rig), 8, 12);
@@ -358,8 +359,8 @@ static void an_easy_pair_that_does_not_meet_changes_the_method(void **state) {
 
 static void a_target_newer_than_what_is_told_is_counted_from(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
-    plan.theirs.allocation = PLN_NAT_ALLOCATION_SEQUENTIAL;
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_HARD);
+    plan.theirs.allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL;
     plan.theirs.port_count = 3;
     plan.theirs.ports[0] = 39960;
     plan.theirs.ports[1] = 39995; /* It overtook the first, */
@@ -371,7 +372,7 @@ static void a_target_newer_than_what_is_told_is_counted_from(void **state) {
 
 static void the_hard_side_keeps_256_sockets_alive(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_HARD, PLN_NAT_MAPPING_EASY);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_HARD, POLLEN_NAT_MAPPING_EASY);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 199);
     assert_int_equal(rig->open, 0);
@@ -392,7 +393,7 @@ static void the_hard_side_keeps_256_sockets_alive(void **state) {
 /* Nothing of the many sockets reaches the peer's NAT while the peer sprays. */
 static void the_hard_side_sends_openers_alone_while_the_peer_sprays(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_HARD, PLN_NAT_MAPPING_EASY);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_HARD, POLLEN_NAT_MAPPING_EASY);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 3000);
     size_t full = 0;
@@ -408,7 +409,7 @@ static void the_hard_side_sends_openers_alone_while_the_peer_sprays(void **state
 
 static void the_easy_side_sprays_1280_ports_once_each(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_HARD);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 279);
     assert_in_range(rig->sent_count, 1, 8);
@@ -434,7 +435,7 @@ static void the_easy_side_sprays_1280_ports_once_each(void **state) {
 
 static void a_spray_is_paced_at_1000_a_second(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_HARD);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 3000);
     for (size_t i = 0; i + 100 < rig->sent_count; i++) {
@@ -444,7 +445,7 @@ static void a_spray_is_paced_at_1000_a_second(void **state) {
 
 static void a_second_attempt_sprays_other_ports(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_HARD);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 30000);
     size_t first = rig->sent_count;
@@ -464,7 +465,7 @@ static void a_second_attempt_sprays_other_ports(void **state) {
 
 static void an_answer_from_a_sprayed_port_counts(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_UNKNOWN, PLN_NAT_MAPPING_UNKNOWN);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_UNKNOWN, POLLEN_NAT_MAPPING_UNKNOWN);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 600);
     const rig_sent *last = &rig->sent[rig->sent_count - 1];
@@ -476,8 +477,8 @@ static void an_answer_from_a_sprayed_port_counts(void **state) {
 
 static void a_sequential_peer_is_tried_at_its_next_eight_ports(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
-    plan.theirs.allocation = PLN_NAT_ALLOCATION_SEQUENTIAL;
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_HARD);
+    plan.theirs.allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL;
     plan.theirs.port_count = 1;
     plan.theirs.ports[0] = 40000;
     sock_rig_start(rig, &plan);
@@ -493,9 +494,9 @@ static void a_sequential_peer_is_tried_at_its_next_eight_ports(void **state) {
 
 static void predicted_ports_go_by_the_step_and_around(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_EASY, PLN_NAT_MAPPING_HARD);
-    plan.theirs = (pln_nat_brief){.mapping = PLN_NAT_MAPPING_HARD,
-                                  .allocation = PLN_NAT_ALLOCATION_SEQUENTIAL,
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_HARD);
+    plan.theirs = (pln_nat_brief){.mapping = POLLEN_NAT_MAPPING_HARD,
+                                  .allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL,
                                   .step = 256,
                                   .port_count = 1,
                                   .ports = {64800}};
@@ -507,9 +508,9 @@ static void predicted_ports_go_by_the_step_and_around(void **state) {
 
 static void two_sequential_sides_aim_twenty_ahead_with_25_sockets(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_HARD, PLN_NAT_MAPPING_HARD);
-    plan.ours.allocation = PLN_NAT_ALLOCATION_SEQUENTIAL;
-    plan.theirs.allocation = PLN_NAT_ALLOCATION_SEQUENTIAL;
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_HARD, POLLEN_NAT_MAPPING_HARD);
+    plan.ours.allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL;
+    plan.theirs.allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL;
     plan.theirs.port_count = 1;
     plan.theirs.ports[0] = 40000;
     sock_rig_start(rig, &plan);
@@ -530,9 +531,9 @@ static void two_sequential_sides_aim_twenty_ahead_with_25_sockets(void **state) 
 
 static void two_random_sides_are_hopeless_within_a_second(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_HARD, PLN_NAT_MAPPING_HARD);
-    plan.ours.allocation = PLN_NAT_ALLOCATION_RANDOM;
-    plan.theirs.allocation = PLN_NAT_ALLOCATION_RANDOM;
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_HARD, POLLEN_NAT_MAPPING_HARD);
+    plan.ours.allocation = POLLEN_NAT_ALLOCATION_RANDOM;
+    plan.theirs.allocation = POLLEN_NAT_ALLOCATION_RANDOM;
     plan.target_count = 16;
     for (uint16_t i = 0; i < 16; i++) {
         plan.targets[i] = plan.targets[0];
@@ -549,7 +550,7 @@ static void two_random_sides_are_hopeless_within_a_second(void **state) {
 
 static void a_socket_that_heard_the_peer_is_not_given_up(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_HARD, PLN_NAT_MAPPING_EASY);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_HARD, POLLEN_NAT_MAPPING_EASY);
     plan.deadline = rig->now + PLN_S(5);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 1700);
@@ -563,7 +564,7 @@ static void a_socket_that_heard_the_peer_is_not_given_up(void **state) {
 
 static void an_unknown_pair_waits_and_then_does_both(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_UNKNOWN, PLN_NAT_MAPPING_UNKNOWN);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_UNKNOWN, POLLEN_NAT_MAPPING_UNKNOWN);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 399);
     assert_in_range(rig->sent_count, 1, 8);
@@ -576,7 +577,7 @@ static void an_unknown_pair_waits_and_then_does_both(void **state) {
 
 static void for_a_peer_of_one_shot_the_spray_begins_at_once(void **state) {
     sock_rig *rig = *state;
-    pln_punch_plan plan = plan_for(rig, PLN_NAT_MAPPING_UNKNOWN, PLN_NAT_MAPPING_UNKNOWN);
+    pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_UNKNOWN, POLLEN_NAT_MAPPING_UNKNOWN);
     plan.one_shot = true;
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 8);

@@ -57,13 +57,14 @@ static pln_nat_verdict judge(const pln_nat_observations *list) {
 #define D "203.0.113.4:60611"
 #define SEEN "198.51.100.7:"
 
-static void assert_mapping(const pln_nat_observations *list, pln_nat_mapping mapping) {
-    assert_string_equal(pln_nat_mapping_name(judge(list).mapping), pln_nat_mapping_name(mapping));
+static void assert_mapping(const pln_nat_observations *list, pollen_nat_mapping mapping) {
+    assert_string_equal(pollen_nat_mapping_name(judge(list).mapping),
+                        pollen_nat_mapping_name(mapping));
 }
 
-static void assert_allocation(const pln_nat_observations *list, pln_nat_allocation allocation) {
-    assert_string_equal(pln_nat_allocation_name(judge(list).allocation),
-                        pln_nat_allocation_name(allocation));
+static void assert_allocation(const pln_nat_observations *list, pollen_nat_allocation allocation) {
+    assert_string_equal(pollen_nat_allocation_name(judge(list).allocation),
+                        pollen_nat_allocation_name(allocation));
 }
 
 /* ---- Mapping --------------------------------------------------------------------------------- */
@@ -71,10 +72,10 @@ static void assert_allocation(const pln_nat_observations *list, pln_nat_allocati
 static void nobody_and_one_are_not_enough(void **state) {
     (void)state;
     pln_nat_observations list = at_home();
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     assert_int_equal(judge(&list).external.port, 0);
     hear(&list, 1, A, SEEN "40000");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     assert_int_equal(judge(&list).external.port, 40000);
 }
 
@@ -83,8 +84,8 @@ static void two_that_agree_make_it_easy(void **state) {
     pln_nat_observations list = at_home();
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, B, SEEN "40000");
-    assert_mapping(&list, PLN_NAT_MAPPING_EASY);
-    assert_allocation(&list, PLN_NAT_ALLOCATION_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_UNKNOWN);
     pln_nat_verdict verdict = judge(&list);
     pollen_addr expected = addr_of(SEEN "40000");
     assert_true(pollen_addr_equal(&verdict.external, &expected));
@@ -95,8 +96,8 @@ static void an_easy_nat_that_keeps_the_port_preserves(void **state) {
     pln_nat_observations list = at_home();
     hear(&list, 1, A, SEEN "60611");
     hear(&list, 2, B, SEEN "60611");
-    assert_mapping(&list, PLN_NAT_MAPPING_EASY);
-    assert_allocation(&list, PLN_NAT_ALLOCATION_PRESERVING);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_PRESERVING);
 }
 
 static void two_that_differ_make_it_hard(void **state) {
@@ -104,7 +105,7 @@ static void two_that_differ_make_it_hard(void **state) {
     pln_nat_observations list = at_home();
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, B, SEEN "23456");
-    assert_mapping(&list, PLN_NAT_MAPPING_HARD);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_HARD);
 }
 
 static void seen_at_our_own_address_there_is_no_nat(void **state) {
@@ -113,9 +114,9 @@ static void seen_at_our_own_address_there_is_no_nat(void **state) {
     pollen_addr locals[2] = {addr_of("192.168.1.10:1"), addr_of("198.51.100.7:1")};
     assert_false(pln_nat_set_locals(&list, locals, 2));
     hear(&list, 1, A, SEEN "60611");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     hear(&list, 2, B, SEEN "60611");
-    assert_mapping(&list, PLN_NAT_MAPPING_NONE);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_NONE);
 }
 
 static void only_ipv6_is_judged_where_there_is_no_ipv4(void **state) {
@@ -125,11 +126,11 @@ static void only_ipv6_is_judged_where_there_is_no_ipv4(void **state) {
     (void)pln_nat_set_locals(&list, locals, 2);
     hear(&list, 1, "[2001:db8:1::1]:60611", "[2001:db8:7::1]:60611");
     hear(&list, 2, "[2001:db8:2::1]:60611", "[2001:db8:7::1]:60611");
-    assert_mapping(&list, PLN_NAT_MAPPING_NONE);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_NONE);
     hear(&list, 3, A, SEEN "40000");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     hear(&list, 4, B, SEEN "40000");
-    assert_mapping(&list, PLN_NAT_MAPPING_EASY);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
 }
 
 /* ---- Who counts ------------------------------------------------------------------------------ */
@@ -150,10 +151,10 @@ static void observers_behind_one_address_count_once(void **state) {
     pln_nat_observations list = at_home();
     hear(&list, 1, "203.0.113.1:60611", SEEN "40000");
     hear(&list, 2, "203.0.113.1:1234", SEEN "40000");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     assert_int_equal(role_of(&list, 1), PLN_NAT_ROLE_SAME_ADDRESS);
     hear(&list, 3, "203.0.113.1:77", SEEN "23456");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
 }
 
 static void observers_in_one_ipv6_house_count_once(void **state) {
@@ -161,7 +162,7 @@ static void observers_in_one_ipv6_house_count_once(void **state) {
     pln_nat_observations list = at_home();
     hear(&list, 1, "[2001:db8:1::1]:60611", "[2001:db8:7::1]:60611");
     hear(&list, 2, "[2001:db8:1::2]:60611", "[2001:db8:7::1]:60611");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
 }
 
 static void an_observer_behind_our_nat_does_not_count(void **state) {
@@ -169,7 +170,7 @@ static void an_observer_behind_our_nat_does_not_count(void **state) {
     pln_nat_observations list = at_home();
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, "198.51.100.7:5000", SEEN "40000"); /* Hairpin. */
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     assert_int_equal(role_of(&list, 2), PLN_NAT_ROLE_INSIDE);
 }
 
@@ -178,10 +179,10 @@ static void observers_on_our_network_do_not_count(void **state) {
     pln_nat_observations list = at_home();
     hear(&list, 1, "192.168.1.20:60611", "192.168.1.10:60611");
     hear(&list, 2, "192.168.1.30:60611", "192.168.1.10:60611");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     hear(&list, 3, A, SEEN "40000");
     hear(&list, 4, B, SEEN "30000");
-    assert_mapping(&list, PLN_NAT_MAPPING_HARD);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_HARD);
     assert_int_equal(role_of(&list, 1), PLN_NAT_ROLE_INSIDE);
 }
 
@@ -190,7 +191,7 @@ static void a_private_observer_of_our_public_address_does_not_count(void **state
     pln_nat_observations list = at_home();
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, "10.1.2.3:60611", SEEN "40000");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
 }
 
 static void between_two_nats_of_ours_only_the_outermost_counts(void **state) {
@@ -198,11 +199,11 @@ static void between_two_nats_of_ours_only_the_outermost_counts(void **state) {
     pln_nat_observations list = at_home();
     hear(&list, 1, "100.64.0.5:60611", "100.64.0.9:60611"); /* Behind the carrier's, as we are. */
     hear(&list, 2, "100.64.0.6:60611", "100.64.0.9:60611");
-    assert_mapping(&list, PLN_NAT_MAPPING_EASY);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
     hear(&list, 3, A, SEEN "40000");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     hear(&list, 4, B, SEEN "23456");
-    assert_mapping(&list, PLN_NAT_MAPPING_HARD);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_HARD);
 }
 
 static void sockets_are_not_compared_with_each_other(void **state) {
@@ -213,9 +214,9 @@ static void sockets_are_not_compared_with_each_other(void **state) {
     other.via = 7;
     other.local_port = 50000;
     pln_nat_observe(&list, &other);
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     hear(&list, 3, C, SEEN "40000");
-    assert_mapping(&list, PLN_NAT_MAPPING_EASY);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
     assert_int_equal(role_of(&list, 2), PLN_NAT_ROLE_OTHER_SOCKET);
 }
 
@@ -242,9 +243,9 @@ static void one_liar_does_not_make_an_easy_nat_hard(void **state) {
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, B, SEEN "40000");
     hear(&list, 3, C, SEEN "23456");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN); /* The liar might be one of the two. */
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN); /* The liar might be one of the two. */
     hear(&list, 4, D, SEEN "40000");
-    assert_mapping(&list, PLN_NAT_MAPPING_EASY);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
     assert_int_equal(judge(&list).external.port, 40000);
 }
 
@@ -254,7 +255,7 @@ static void a_preserved_port_is_no_coincidence(void **state) {
     hear(&list, 1, A, SEEN "60611");
     hear(&list, 2, B, SEEN "60611");
     hear(&list, 3, C, SEEN "23456");
-    assert_mapping(&list, PLN_NAT_MAPPING_EASY);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
     assert_int_equal(judge(&list).external.port, 60611);
 }
 
@@ -264,9 +265,9 @@ static void one_liar_does_not_make_a_hard_nat_easy(void **state) {
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, B, SEEN "23456");
     hear(&list, 3, C, SEEN "40000"); /* Copied from the first. */
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     hear(&list, 4, D, SEEN "11111");
-    assert_mapping(&list, PLN_NAT_MAPPING_HARD);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_HARD);
 }
 
 static void an_even_split_is_unknown(void **state) {
@@ -276,7 +277,7 @@ static void an_even_split_is_unknown(void **state) {
     hear(&list, 2, B, SEEN "40000");
     hear(&list, 3, C, SEEN "23456");
     hear(&list, 4, D, SEEN "23456");
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
 }
 
 static void many_keys_behind_one_address_are_one_liar(void **state) {
@@ -288,7 +289,7 @@ static void many_keys_behind_one_address_are_one_liar(void **state) {
     for (uint8_t i = 10; i < 30; i++) {
         hear(&list, i, "203.0.113.99:60611", SEEN "5000");
     }
-    assert_mapping(&list, PLN_NAT_MAPPING_EASY);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
 }
 
 /* ---- Allocation ------------------------------------------------------------------------------ */
@@ -298,9 +299,9 @@ static void near_ports_are_sequential(void **state) {
     pln_nat_observations list = at_home();
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, B, SEEN "40003");
-    assert_allocation(&list, PLN_NAT_ALLOCATION_SEQUENTIAL);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_SEQUENTIAL);
     hear(&list, 3, C, SEEN "40004");
-    assert_allocation(&list, PLN_NAT_ALLOCATION_SEQUENTIAL);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_SEQUENTIAL);
     assert_int_equal(judge(&list).step, 1);
     assert_int_equal(judge(&list).external.port, 40004);
 }
@@ -310,9 +311,9 @@ static void distant_ports_are_random(void **state) {
     pln_nat_observations list = at_home();
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, B, SEEN "1030");
-    assert_allocation(&list, PLN_NAT_ALLOCATION_RANDOM);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_RANDOM);
     hear(&list, 3, C, SEEN "50123");
-    assert_allocation(&list, PLN_NAT_ALLOCATION_RANDOM);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_RANDOM);
 }
 
 static void strides_of_256_are_sequential(void **state) {
@@ -321,7 +322,7 @@ static void strides_of_256_are_sequential(void **state) {
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, B, SEEN "40256");
     hear(&list, 3, C, SEEN "41024");
-    assert_allocation(&list, PLN_NAT_ALLOCATION_SEQUENTIAL);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_SEQUENTIAL);
     assert_int_equal(judge(&list).step, 256);
 }
 
@@ -331,7 +332,7 @@ static void counting_in_the_other_byte_order_is_sequential_across_its_end(void *
     hear(&list, 1, A, SEEN "65141"); /* 0xfe75, 0xff75, 0x0076 */
     hear(&list, 2, B, SEEN "65397");
     hear(&list, 3, C, SEEN "118");
-    assert_allocation(&list, PLN_NAT_ALLOCATION_SEQUENTIAL);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_SEQUENTIAL);
     assert_int_equal(judge(&list).step, 256);
     assert_int_equal(pln_nat_port_ahead(65141, 256, 2), 118);
     assert_int_equal(pln_nat_port_ahead(65141, 256, 3), 118 + 256);
@@ -352,17 +353,17 @@ static void one_liar_does_not_decide_the_allocation(void **state) {
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, B, SEEN "40001");
     hear(&list, 3, C, SEEN "9999");
-    assert_mapping(&list, PLN_NAT_MAPPING_HARD);
-    assert_allocation(&list, PLN_NAT_ALLOCATION_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_HARD);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_UNKNOWN);
     hear(&list, 4, D, SEEN "40002");
-    assert_allocation(&list, PLN_NAT_ALLOCATION_SEQUENTIAL);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_SEQUENTIAL);
 
     list = at_home();
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, B, SEEN "20000");
     hear(&list, 3, C, SEEN "60000");
     hear(&list, 4, D, SEEN "20001"); /* Close to the second, as a liar would say. */
-    assert_allocation(&list, PLN_NAT_ALLOCATION_RANDOM);
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_RANDOM);
 }
 
 /* ---- Keeping --------------------------------------------------------------------------------- */
@@ -373,7 +374,7 @@ static void an_observer_has_one_word_for_each_socket(void **state) {
     hear(&list, 1, A, SEEN "40000");
     hear(&list, 1, B, SEEN "40000"); /* It moved. */
     assert_int_equal(list.count, 1);
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
 }
 
 static void the_oldest_report_makes_room(void **state) {
@@ -396,11 +397,11 @@ static void another_address_of_ours_forgets_everything(void **state) {
     hear(&list, 2, B, SEEN "40000");
     pollen_addr same[2] = {addr_of("192.168.1.10:9"), addr_of("192.168.1.10:8")};
     assert_false(pln_nat_set_locals(&list, same, 2));
-    assert_mapping(&list, PLN_NAT_MAPPING_EASY);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
     pollen_addr other = addr_of("192.168.43.5:1");
     assert_true(pln_nat_set_locals(&list, &other, 1));
     assert_int_equal(list.count, 0);
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
 }
 
 static void reports_of_more_than_an_hour_ago_are_old(void **state) {
@@ -410,10 +411,10 @@ static void reports_of_more_than_an_hour_ago_are_old(void **state) {
     first.at = NOW - PLN_S(3600);
     pln_nat_observe(&list, &first);
     hear(&list, 2, B, SEEN "40000");
-    assert_mapping(&list, PLN_NAT_MAPPING_EASY);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
     first.at = NOW - PLN_S(3600) - 1;
     pln_nat_observe(&list, &first);
-    assert_mapping(&list, PLN_NAT_MAPPING_UNKNOWN);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     assert_int_equal(role_of(&list, 1), PLN_NAT_ROLE_OLD);
 }
 
@@ -428,7 +429,7 @@ static void a_peer_is_told_the_newest_ports(void **state) {
     hear(&list, 3, "192.168.1.9:1", "192.168.1.10:60611");
     verdict = judge(&list);
     brief = pln_nat_brief_of(&verdict);
-    assert_int_equal(brief.mapping, PLN_NAT_MAPPING_HARD);
+    assert_int_equal(brief.mapping, POLLEN_NAT_MAPPING_HARD);
     assert_int_equal(brief.port_count, 2);
     assert_int_equal(brief.ports[0], 40001);
     assert_int_equal(brief.ports[1], 40000);
@@ -437,16 +438,16 @@ static void a_peer_is_told_the_newest_ports(void **state) {
 
 static void all_names_are_those_of_the_output(void **state) {
     (void)state;
-    assert_string_equal(pln_nat_mapping_name(PLN_NAT_MAPPING_UNKNOWN), "unknown");
-    assert_string_equal(pln_nat_mapping_name(PLN_NAT_MAPPING_NONE), "none");
-    assert_string_equal(pln_nat_mapping_name(PLN_NAT_MAPPING_EASY), "easy");
-    assert_string_equal(pln_nat_mapping_name(PLN_NAT_MAPPING_HARD), "hard");
-    assert_string_equal(pln_nat_allocation_name(PLN_NAT_ALLOCATION_UNKNOWN), "unknown");
-    assert_string_equal(pln_nat_allocation_name(PLN_NAT_ALLOCATION_PRESERVING), "preserving");
-    assert_string_equal(pln_nat_allocation_name(PLN_NAT_ALLOCATION_SEQUENTIAL), "sequential");
-    assert_string_equal(pln_nat_allocation_name(PLN_NAT_ALLOCATION_RANDOM), "random");
+    assert_string_equal(pollen_nat_mapping_name(POLLEN_NAT_MAPPING_UNKNOWN), "unknown");
+    assert_string_equal(pollen_nat_mapping_name(POLLEN_NAT_MAPPING_NONE), "none");
+    assert_string_equal(pollen_nat_mapping_name(POLLEN_NAT_MAPPING_EASY), "easy");
+    assert_string_equal(pollen_nat_mapping_name(POLLEN_NAT_MAPPING_HARD), "hard");
+    assert_string_equal(pollen_nat_allocation_name(POLLEN_NAT_ALLOCATION_UNKNOWN), "unknown");
+    assert_string_equal(pollen_nat_allocation_name(POLLEN_NAT_ALLOCATION_PRESERVING), "preserving");
+    assert_string_equal(pollen_nat_allocation_name(POLLEN_NAT_ALLOCATION_SEQUENTIAL), "sequential");
+    assert_string_equal(pollen_nat_allocation_name(POLLEN_NAT_ALLOCATION_RANDOM), "random");
     assert_string_equal(pln_nat_role_name(PLN_NAT_ROLE_COUNTED), "counted");
-    assert_string_equal(pln_nat_role_name(PLN_NAT_ROLE_OTHER_FAMILY), "other-family");
+    assert_string_equal(pln_nat_role_name(PLN_NAT_ROLE_OTHER_FAMILY), "other_family");
 }
 
 int main(void) {

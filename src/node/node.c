@@ -24,6 +24,9 @@
 /* A handshake without a NAT in between is over by then. */
 #define NAT_PATIENCE PLN_MS(100)
 
+/* How long the other one is let to begin: as long as news of us takes to reach it, and a handshake. */
+#define COURTESY PLN_MS(500)
+
 struct pln_node {
     pln_mesh *mesh;
     pollen_peer_store *store;
@@ -282,6 +285,16 @@ static void tick(pln_node *node) {
 
 /* ---- What gossip tells ----------------------------------------------------------------------- */
 
+/* Whoever told us of the member tells the member of us.  Of two sessions the one that the smaller
+ * key began would stay, so the other is not begun: half of all handshakes, when many start at once.
+ * A node without a session nobody speaks of; and among few a second handshake costs less than the
+ * delay. */
+static pln_dur courtesy(const pln_node *node, const pollen_key *member) {
+    const bool is_told_of = pln_mesh_session_count(node->mesh) > 0;
+    const bool is_crowd = pln_state_member_count(node->gossip.state) > PLN_GOSSIP_FEW_SESSIONS;
+    return is_told_of && is_crowd && pln_key_compare(member, &node->self) < 0 ? COURTESY : 0;
+}
+
 static void discover(pln_node *node, const pollen_key *member) {
     pollen_addr addrs[POLLEN_PEER_ADDRS_MAX];
     const size_t count = pln_state_addrs(node->gossip.state, member, addrs, POLLEN_PEER_ADDRS_MAX);
@@ -289,7 +302,9 @@ static void discover(pln_node *node, const pollen_key *member) {
         step(node, &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_DISCOVER,
                                         .peer = *member,
                                         .addrs = addrs,
-                                        .addr_count = count});
+                                        .addr_count = count,
+                                        .not_before_ns =
+                                            pln_ts_add(node->now.mono, courtesy(node, member))});
     }
 }
 
@@ -400,7 +415,9 @@ static void handle_disconnected(pln_node *node, const pln_mesh_event *event) {
     }
     pln_observed_remove(&node->observed, &event->peer);
     pln_punching_disconnected(&node->punching, &event->peer);
-    if (node->gossips) {
+    pln_session_info info;
+    if (node->gossips && pln_mesh_session_info(node->mesh, &event->peer, &info) != POLLEN_OK) {
+        /* Unless another session took its place: that is no news to anybody. */
         pln_gossip_disconnected(&node->gossip, &event->peer);
     }
 }

@@ -54,11 +54,11 @@ static void learn(pollen_peer_store *store, pln_peer *peer, const pollen_peer_in
     }
 }
 
-static void wake(const pollen_peer_store *store, pln_peer *peer) {
+static void wake(pln_peer *peer, pln_ts at) {
     PLN_ASSERT(peer->state == POLLEN_PEER_DISCOVERED);
     first_stage(peer);
     peer->unreachable_cycles = 0;
-    peer->due = store->now;
+    peer->due = at;
 }
 
 static void attempt(pollen_peer_store *store, pln_peer *peer) {
@@ -165,12 +165,12 @@ static void run(pollen_peer_store *store, pln_peer *peer, pln_peer_action action
         break;
     case PLN_PEER_ACT_LEARN_WAKE:
         learn(store, peer, input);
-        wake(store, peer);
+        wake(peer, input->not_before_ns > store->now ? input->not_before_ns : store->now);
         break;
     case PLN_PEER_ACT_WAKE:
         peer->refusals = 0;
         peer->asked_for = true;
-        wake(store, peer);
+        wake(peer, store->now);
         break;
     case PLN_PEER_ACT_HURRY:
         peer->hurried = true;

@@ -127,7 +127,8 @@ uint64_t pln_peer_store_visited(const pollen_peer_store *store) {
 static bool is_input_usable(const pollen_peer_input *input) {
     switch (input->kind) {
     case POLLEN_PEER_INPUT_DISCOVER:
-        return input->addrs != NULL || input->addr_count == 0;
+        return (input->addrs != NULL || input->addr_count == 0) &&
+               input->not_before_ns != POLLEN_PEER_NEVER;
     case POLLEN_PEER_INPUT_CONNECT_FAILED:
     case POLLEN_PEER_INPUT_DISCONNECTED:
         return (unsigned)input->reason <= POLLEN_END_DENIED;

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/time.h"
 #include "support/peer_rig.h"
 
 #define DISCOVERED POLLEN_PEER_DISCOVERED
@@ -417,10 +418,37 @@ static void test_a_snapshot_tells_why_and_when_the_last_session_ended(void **sta
     assert_int_equal(rig_ms(peer.last_end_at_ns), 500);
 }
 
+static void test_whoever_is_left_time_to_dial_is_dialled_after_it(void **state) {
+    (void)state;
+    const pollen_addr addr = rig_addr("192.0.2.1:60611");
+    pollen_peer_input discover = {.kind = POLLEN_PEER_INPUT_DISCOVER,
+                                  .peer = rig_key(1),
+                                  .addrs = &addr,
+                                  .addr_count = 1,
+                                  .not_before_ns = PLN_MS(700)};
+    assert_int_equal(rig_step(&rig, 200, &discover), POLLEN_OK);
+    rig_expect_dial_at(&rig, 700, 1, POLLEN_PEER_OUTPUT_ATTEMPT_CONNECT);
+    /* Unless somebody asks for it. */
+    discover.peer = rig_key(2);
+    discover.not_before_ns = PLN_S(9);
+    assert_int_equal(rig_step(&rig, 800, &discover), POLLEN_OK);
+    rig_retry(&rig, 900, 2);
+    assert_int_equal(rig_tick(&rig, 900), 1);
+    /* Times that are over are none, and never is none either. */
+    discover.peer = rig_key(3);
+    discover.not_before_ns = PLN_MS(10);
+    assert_int_equal(rig_step(&rig, 1000, &discover), POLLEN_OK);
+    assert_int_equal(rig_tick(&rig, 1000), 1);
+    discover.not_before_ns = POLLEN_PEER_NEVER;
+    assert_int_equal(rig_step(&rig, 1000, &discover), POLLEN_EINVAL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_delay_after_a_session_goes_by_its_end, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_whoever_is_left_time_to_dial_is_dialled_after_it,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_lost_peer_is_dialled_at_its_last_address_and_connects_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stages_escalate_to_unreachable, setup, teardown),

@@ -11,6 +11,11 @@
 #define ROUND_LEAST PLN_S(9)
 #define ROUND_SPREAD PLN_S(2)
 
+/* Between two nodes of pollen/2, where the round of one saves the other its own: one packet and its
+ * acknowledgement every twelve seconds, and in less than PLN_KEEP_ALIVE. */
+#define ROUND_2_LEAST PLN_S(12)
+#define ROUND_2_SPREAD PLN_MS(800)
+
 /* A hurried round: late enough that news which comes together is told together.  The more partners
  * there are the wider the rounds are spread: whoever has a hundred hears from most authors
  * themselves, and rounds with all at each piece of news would drown the news. */
@@ -128,7 +133,9 @@ static pln_dur draw_spread(const pln_gossip *gossip) {
 }
 
 static bool plan_round(pln_gossip *gossip, pln_gossip_partner *partner, pln_now now) {
-    pln_dur wait = ROUND_LEAST + pln_rng_below(&gossip->rng, ROUND_SPREAD);
+    pln_dur wait = partner->peer.speaks_2
+                       ? ROUND_2_LEAST + pln_rng_below(&gossip->rng, ROUND_2_SPREAD)
+                       : ROUND_LEAST + pln_rng_below(&gossip->rng, ROUND_SPREAD);
     if (partner->peer.speaks_2 && partner->young < YOUNG_ROUNDS) {
         const pln_dur early = young_rounds[partner->young++] + draw_spread(gossip);
         wait = early < wait ? early : wait;
@@ -202,6 +209,20 @@ static bool is_gossip(pollen_envelope_kind kind) {
            kind == POLLEN_ENVELOPE_DIGEST;
 }
 
+/* A round of the partner compares all that both know, so that ours would find out nothing more: one
+ * of the two a time is enough. */
+static pollen_err handle_digest(pln_gossip *gossip, pln_gossip_partner *partner,
+                                const uint8_t *body, size_t size, pln_now now, pln_envelopes *ret) {
+    const uint64_t before = partner->peer.rounds_heard;
+    const pollen_err err =
+        pln_state_handle_digest(gossip->state, &partner->peer, body, size, now.mono, ret);
+    if (partner->peer.rounds_heard != before && !partner->hurried) {
+        const bool planned = plan_round(gossip, partner, now);
+        PLN_ASSERT(planned); /* It has its place in the heap. */
+    }
+    return err;
+}
+
 bool pln_gossip_handle_packet(pln_gossip *gossip, const pollen_key *peer, pollen_envelope_kind kind,
                               const uint8_t *body, size_t size, pln_now now) {
     if (!is_gossip(kind)) {
@@ -218,7 +239,7 @@ bool pln_gossip_handle_packet(pln_gossip *gossip, const pollen_key *peer, pollen
     } else if (kind == POLLEN_ENVELOPE_CLOCK) {
         err = pln_state_handle_clock(gossip->state, &partner->peer, body, size, now.mono, &list);
     } else {
-        err = pln_state_handle_digest(gossip->state, &partner->peer, body, size, now.mono, &list);
+        err = handle_digest(gossip, partner, body, size, now, &list);
     }
     (void)err; /* What was not taken is asked for again, and what is malformed is nobody's. */
     send_list(gossip, peer, &list, now);

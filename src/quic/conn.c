@@ -236,8 +236,8 @@ static pln_dur effective_keep_alive(const quic_conn *conn) {
     if (remote != NULL && remote->max_idle_timeout > 0 && remote->max_idle_timeout < idle) {
         idle = remote->max_idle_timeout;
     }
-    pln_dur third = idle / 3;
-    return conn->quic->config.keep_alive < third ? conn->quic->config.keep_alive : third;
+    pln_dur share = idle / 30 * 13;
+    return conn->quic->config.keep_alive < share ? conn->quic->config.keep_alive : share;
 }
 
 void pln_quic_conn_connected(quic_conn *conn) {

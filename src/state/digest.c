@@ -242,6 +242,12 @@ static bool add_wanted(exchange *ex, pln_batcher *batcher, const pln_digest *dig
     return room;
 }
 
+static bool is_of_everything(const pln_digest *digest) {
+    static const pollen_key first = {.bytes = {0}};
+    return digest->span_count == 1 && !digest->spans[0].has_to &&
+           pln_key_equal(&digest->from, &first);
+}
+
 static void note_first_hand(exchange *ex, const pln_digest *digest) {
     for (size_t i = 0; i < digest->entry_count; i++) {
         if (pln_key_equal(&digest->entries[i].author, &ex->peer->key)) {
@@ -276,6 +282,7 @@ pollen_err pln_state_handle_digest(pln_state *state, pln_gossip_peer *peer, cons
     exchange ex = {.state = state, .peer = peer, .list = ret};
     pln_authors_heard(state, &peer->key, now);
     pln_gossip_peer_refill(peer, now);
+    peer->rounds_heard += is_of_everything(&digest) ? 1 : 0;
     note_first_hand(&ex, &digest);
     compare_spans(&ex, &digest);
     answer(&ex, &digest, now);

@@ -487,7 +487,7 @@ static void silence_is_idle_timeout_after_thirty_seconds(void **state) {
     mp_kill(b);
     mp_run(world, PLN_S(19));
     assert_int_equal(mp_sessions(a), 1);
-    mp_run(world, PLN_S(12));
+    mp_run(world, PLN_S(25)); /* The next keep-alive begins the thirty seconds anew. */
     expect_end(a, POLLEN_END_IDLE_TIMEOUT);
 }
 

@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "node/send.h"
 
-/* As the reference: ten seconds, a tenth more or less, drawn anew each time (flows.md 5.2 of the
- * protocol notes), so that nodes started together do not speak together for ever. */
+/* As the reference: ten seconds, a tenth more or less, drawn anew each time, so that nodes started
+ * together do not speak together for ever. */
 #define ROUND_LEAST PLN_S(9)
 #define ROUND_SPREAD PLN_S(2)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config.yaml, the reference's settings file (wire.md 6.2 of the protocol notes): bootstrap peers,
- * lifetimes of certificates, and whether the node is publicly reachable.
+ * config.yaml, the reference's settings file: bootstrap peers, lifetimes of certificates, and
+ * whether the node is publicly reachable.
  *
  * The canonical form has peers sorted by key, addresses normalised, without duplicates and sorted,
  * defaults omitted; saving what was loaded gives equal bytes from the second save on.

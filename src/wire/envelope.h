@@ -54,7 +54,7 @@ typedef struct pln_punch_request {
 typedef struct pln_punch_trigger {
     pollen_key peer;
     pollen_addr self_addr; /* All zero when absent or not numeric: the reference ignores it too. */
-    pollen_addr peer_addr; /* Numeric only (D-5): a host name makes the trigger malformed. */
+    pollen_addr peer_addr; /* Numeric only: a host name makes the trigger malformed. */
     /* pollen/2: what the peer told the coordinator of itself. */
     bool has_whereabouts;
     pln_whereabouts whereabouts;

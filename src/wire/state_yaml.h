@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state.yaml, what a node knew when it last wrote: peers, services, desired connections,
- * revocations (wire.md 6.3 of the protocol notes).
+ * revocations.
  */
 #ifndef PLN_WIRE_STATE_YAML_H
 #define PLN_WIRE_STATE_YAML_H

@@ -25,6 +25,10 @@ install(FILES "${PROJECT_BINARY_DIR}/packaging/pollenConfig.cmake"
               "${PROJECT_BINARY_DIR}/packaging/pollenConfigVersion.cmake"
     DESTINATION "${POLLEN_CMAKE_DIR}")
 
+# Relative to where the file lies, so that `cmake --install --prefix` needs no second configuration.
+file(RELATIVE_PATH up "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
+string(REGEX REPLACE "/$" "" up "${up}")
+set(POLLEN_PC_PREFIX "\${pcfiledir}/${up}")
 configure_file(packaging/pollen.pc.in "${PROJECT_BINARY_DIR}/packaging/pollen.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/packaging/pollen.pc"
     DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -99,7 +99,7 @@ typedef struct pln_gossip_peer {
     size_t envelope_max; /* Of an encoded envelope; to be kept current by the owner. */
     uint64_t round;
     uint64_t rounds_heard; /* Of the peer's: hashes of everything that came from it. */
-    pollen_key cursor; /* The event that was sent last without being asked for by itself. */
+    pollen_key cursor;     /* The event that was sent last without being asked for by itself. */
     uint64_t cursor_counter;
     size_t owed;           /* Authors that are still to be sent because an answer was cut. */
     uint64_t answer_bytes; /* That may be sent now. */

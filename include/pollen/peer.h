@@ -134,8 +134,8 @@ typedef struct pollen_peer_input {
      * addresses stay beside all that is learnt, until the next permanent DISCOVER of the peer.
      * FORGET: forgets also such a peer, one that was revoked for example. */
     bool permanent;
-    /* DISCOVER: what it makes to be dialled at the next tick is left alone until then.  A session is
-     * wanted, not two: a peer that learns of us as we do of it can be given the time to dial. */
+    /* DISCOVER: what it makes to be dialled at the next tick is left alone until then.  One session
+     * is wanted, not two: a peer that learns of us as we do of it can be given time to dial. */
     uint64_t not_before_ns;
 
     /* DISCOVER: address of the last session, port 0 when not known.  CONNECT, MOVED: the far

@@ -246,8 +246,8 @@ enum { PLN_ERRANDS_MAX = 256, PLN_HOLES_MAX = 64 };
 /* ---- Times ----------------------------------------------------------------------------------- */
 
 #define PLN_IDLE_TIMEOUT PLN_S(30) /* As the reference. */
-/* Less than half of the idle timeout, because PINGs can be lost; more than two members are silent at
- * most while they gossip, so that these send none. */
+/* Less than half of the idle timeout, because PINGs can be lost; more than two members are silent
+ * at most while they gossip, so that these send none. */
 #define PLN_KEEP_ALIVE PLN_S(13)
 #define PLN_HANDSHAKE_TIMEOUT PLN_S(10)
 #define PLN_HANDSHAKE_YIELD PLN_S(1) /* Then an inbound one gives way when there are too many. */

@@ -24,7 +24,7 @@
 /* A handshake without a NAT in between is over by then. */
 #define NAT_PATIENCE PLN_MS(100)
 
-/* How long the other one is let to begin: as long as news of us takes to reach it, and a handshake. */
+/* How long the other one is let to begin: as long as news of us takes to it, and a handshake. */
 #define COURTESY PLN_MS(500)
 
 struct pln_node {

@@ -70,6 +70,8 @@ int pln_cli_main(int argc, char **argv);
 const pln_verb *pln_verb_find(const char *name);
 void pln_help_all(void);
 void pln_help_verb(const pln_verb *verb);
+/* Of each verb that begins with this word, such as "pipe"; false when there is none. */
+bool pln_help_group(const char *word);
 
 /* ---- Options.  Each reports the error itself; then the verb returns its result at once. ---- */
 
@@ -93,6 +95,9 @@ POLLEN_MUST_USE pln_exit pln_cli_ips(const pln_cli *cli, pollen_addr *addrs, siz
 
 /* Something that can be an id or its beginning, into peer[65]. */
 POLLEN_MUST_USE pln_exit pln_cli_peer(const pln_cli *cli, const char *text, char *peer);
+
+/* The same for a service's name, or the number of its port: PLN_REQUEST_SERVICE_BYTES. */
+POLLEN_MUST_USE pln_exit pln_cli_service(const pln_cli *cli, const char *text, char *service);
 
 /* The state directory, and the control socket that --socket or it names.  Filled into cli. */
 POLLEN_MUST_USE pln_exit pln_cli_dir(pln_cli *cli);

@@ -187,6 +187,18 @@ pln_exit pln_client_ask_within(pln_cli *cli, const pln_request *request, int tim
     return code;
 }
 
+pln_exit pln_client_show(pln_cli *cli, const pln_request *request, pln_client_print print) {
+    json_t *object = NULL;
+    const pln_exit code = pln_client_ask(cli, request, &object);
+    if (code == PLN_EXIT_OK && cli->json) {
+        pln_out_json(json_incref(object));
+    } else if (code == PLN_EXIT_OK) {
+        print(cli, request, object);
+    }
+    json_decref(object);
+    return code;
+}
+
 bool pln_client_is_up(pln_cli *cli) {
     int fd;
     if (pln_cli_socket(cli) != PLN_EXIT_OK || pln_control_connect(cli->socket, &fd) != POLLEN_OK) {

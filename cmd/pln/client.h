@@ -37,6 +37,12 @@ POLLEN_MUST_USE pln_exit pln_client_ask(pln_cli *cli, const pln_request *request
 POLLEN_MUST_USE pln_exit pln_client_ask_within(pln_cli *cli, const pln_request *request,
                                                int timeout_ms, json_t **ret_object);
 
+/* Asks, and shows the answer: the line as it is with --json, else as the verb prints it. */
+typedef void (*pln_client_print)(const pln_cli *cli, const pln_request *request,
+                                 const json_t *object);
+POLLEN_MUST_USE pln_exit pln_client_show(pln_cli *cli, const pln_request *request,
+                                         pln_client_print print);
+
 /* Is there a daemon?  Reports nothing. */
 bool pln_client_is_up(pln_cli *cli);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* connect, and disconnect that undoes it. */
 #include <stdio.h>
-#include <string.h>
 
 #include "pln/client.h"
 #include "pln/forwarder.h"
@@ -17,14 +16,10 @@ static const pln_opt connect_opts[] = {
 
 /* SERVICE [PROVIDER], which both verbs have. */
 static pln_exit parse_service(pln_cli *cli, pln_request *request) {
-    const char *text = cli->operands[0];
-    if (strlen(text) >= sizeof request->service) {
-        return pln_fail(cli, PLN_EXIT_NOTFOUND, "pln status services",
-                        "%s: no service has so long a name", cli->verb->name);
-    }
-    snprintf(request->service, sizeof request->service, "%s", text);
-    return cli->operand_count < 2 ? PLN_EXIT_OK
-                                  : pln_cli_peer(cli, cli->operands[1], request->peer);
+    const pln_exit code = pln_cli_service(cli, cli->operands[0], request->service);
+    return code != PLN_EXIT_OK || cli->operand_count < 2
+               ? code
+               : pln_cli_peer(cli, cli->operands[1], request->peer);
 }
 
 static pln_exit parse_local(pln_cli *cli, pln_request *request) {
@@ -47,7 +42,8 @@ static pln_exit parse_local(pln_cli *cli, pln_request *request) {
     return PLN_EXIT_OK;
 }
 
-static void print_connected(const pln_cli *cli, const json_t *object) {
+static void print_connected(const pln_cli *cli, const pln_request *request, const json_t *object) {
+    (void)request;
     puts(pln_json_text(object, "local_addr", "?"));
     if (!json_is_true(json_object_get(object, "connected"))) {
         pln_note("the provider %.12s is not connected now; the forward waits for it",
@@ -58,43 +54,24 @@ static void print_connected(const pln_cli *cli, const json_t *object) {
 
 static pln_exit run_connect(pln_cli *cli) {
     pln_request request = {.verb = PLN_REQUEST_CONNECT};
-    json_t *object = NULL;
     pln_exit code = parse_service(cli, &request);
     if (code == PLN_EXIT_OK) {
         code = parse_local(cli, &request);
     }
-    if (code == PLN_EXIT_OK) {
-        code = pln_client_ask(cli, &request, &object);
-    }
-    if (code != PLN_EXIT_OK) {
-        return code;
-    }
-    if (cli->json) {
-        pln_out_json(object);
-        return PLN_EXIT_OK;
-    }
-    print_connected(cli, object);
-    json_decref(object);
-    return PLN_EXIT_OK;
+    return code == PLN_EXIT_OK ? pln_client_show(cli, &request, print_connected) : code;
+}
+
+static void print_disconnected(const pln_cli *cli, const pln_request *request,
+                               const json_t *object) {
+    (void)cli;
+    (void)request;
+    pln_note("no longer listening on %s", pln_json_text(object, "local_addr", "?"));
 }
 
 static pln_exit run_disconnect(pln_cli *cli) {
     pln_request request = {.verb = PLN_REQUEST_DISCONNECT};
-    json_t *object = NULL;
-    pln_exit code = parse_service(cli, &request);
-    if (code == PLN_EXIT_OK) {
-        code = pln_client_ask(cli, &request, &object);
-    }
-    if (code != PLN_EXIT_OK) {
-        return code;
-    }
-    if (cli->json) {
-        pln_out_json(object);
-        return PLN_EXIT_OK;
-    }
-    pln_note("no longer listening on %s", pln_json_text(object, "local_addr", "?"));
-    json_decref(object);
-    return PLN_EXIT_OK;
+    const pln_exit code = parse_service(cli, &request);
+    return code == PLN_EXIT_OK ? pln_client_show(cli, &request, print_disconnected) : code;
 }
 
 const pln_verb pln_verb_connect = {

@@ -10,20 +10,17 @@ static const pln_opt opts[] = {
     {0},
 };
 
+static void print(const pln_cli *cli, const pln_request *request, const json_t *object) {
+    (void)cli;
+    (void)request;
+    fputs(pln_json_text(object, "text", ""), stdout);
+}
+
 static pln_exit run(pln_cli *cli) {
     pln_request request = {.verb = PLN_REQUEST_METRICS, .count = 256};
-    json_t *object = NULL;
-    pln_exit code = pln_cli_number(cli, "peers", 0, PLN_REQUEST_METRICS_PEERS_MAX, &request.count);
-    if (code == PLN_EXIT_OK) {
-        code = pln_client_ask(cli, &request, &object);
-    }
-    if (code == PLN_EXIT_OK && cli->json) {
-        pln_out_json(json_incref(object));
-    } else if (code == PLN_EXIT_OK) {
-        fputs(pln_json_text(object, "text", ""), stdout);
-    }
-    json_decref(object);
-    return code;
+    const pln_exit code =
+        pln_cli_number(cli, "peers", 0, PLN_REQUEST_METRICS_PEERS_MAX, &request.count);
+    return code == PLN_EXIT_OK ? pln_client_show(cli, &request, print) : code;
 }
 
 const pln_verb pln_verb_metrics = {

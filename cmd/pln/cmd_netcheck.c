@@ -66,12 +66,14 @@ static const char *port_mapping(const json_t *protocols, const char *name) {
     return json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "unknown";
 }
 
-static void print(const json_t *object) {
+static void print(const pln_cli *cli, const pln_request *request, const json_t *object) {
     const char *mapping = pln_json_text(object, "mapping", "unknown");
     const char *allocation = pln_json_text(object, "allocation", "unknown");
     const json_t *protocols = json_object_get(object, "port_mapping");
     const json_t *addr;
     size_t i;
+    (void)cli;
+    (void)request;
     printf("mapping       %s: %s\n", mapping, MEANING(mappings, mapping));
     printf("allocation    %s: %s\n", allocation, MEANING(allocations, allocation));
     printf("public addrs ");
@@ -90,16 +92,7 @@ static void print(const json_t *object) {
 }
 
 static pln_exit run(pln_cli *cli) {
-    json_t *object = NULL;
-    const pln_exit code =
-        pln_client_ask(cli, &(pln_request){.verb = PLN_REQUEST_NETCHECK}, &object);
-    if (code == PLN_EXIT_OK && cli->json) {
-        pln_out_json(json_incref(object));
-    } else if (code == PLN_EXIT_OK) {
-        print(object);
-    }
-    json_decref(object);
-    return code;
+    return pln_client_show(cli, &(pln_request){.verb = PLN_REQUEST_NETCHECK}, print);
 }
 
 const pln_verb pln_verb_netcheck = {

@@ -38,9 +38,14 @@ static pln_exit ask_first(pln_cli *cli, pln_request *request) {
     return code == PLN_EXIT_OK ? confirm(cli, request->peer) : code;
 }
 
+static void print(const pln_cli *cli, const pln_request *request, const json_t *object) {
+    (void)cli;
+    (void)request;
+    printf("revoked %s\n", pln_json_text(object, "peer", "?"));
+}
+
 static pln_exit run(pln_cli *cli) {
     pln_request request = {.verb = PLN_REQUEST_REVOKE};
-    json_t *object = NULL;
     pln_exit code = pln_cli_peer(cli, cli->operands[0], request.peer);
     if (code == PLN_EXIT_OK && !pln_cli_has(cli, "yes")) {
         code = ask_first(cli, &request);
@@ -49,14 +54,7 @@ static pln_exit run(pln_cli *cli) {
         return code;
     }
     request.sure = true;
-    code = pln_client_ask(cli, &request, &object);
-    if (code == PLN_EXIT_OK && cli->json) {
-        pln_out_json(json_incref(object));
-    } else if (code == PLN_EXIT_OK) {
-        printf("revoked %s\n", pln_json_text(object, "peer", "?"));
-    }
-    json_decref(object);
-    return code;
+    return pln_client_show(cli, &request, print);
 }
 
 const pln_verb pln_verb_revoke = {

@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "pln/client.h"
-#include "pln/out.h"
 #include "pln/service.h"
 #include "pln/verbs.h"
 
@@ -22,24 +21,17 @@ static pln_exit parse(pln_cli *cli, pln_request *request) {
     return PLN_EXIT_OK;
 }
 
+static void print(const pln_cli *cli, const pln_request *request, const json_t *object) {
+    (void)cli;
+    (void)object;
+    pln_note("serving port %lld of this machine as %s; on another node: pln connect %s",
+             (long long)request->port, request->service, request->service);
+}
+
 static pln_exit run(pln_cli *cli) {
     pln_request request = {.verb = PLN_REQUEST_SERVE};
-    json_t *object = NULL;
-    pln_exit code = parse(cli, &request);
-    if (code == PLN_EXIT_OK) {
-        code = pln_client_ask(cli, &request, &object);
-    }
-    if (code != PLN_EXIT_OK) {
-        return code;
-    }
-    if (cli->json) {
-        pln_out_json(object);
-        return PLN_EXIT_OK;
-    }
-    pln_note("serving port %lld of this machine as %s; on another node: pln connect %s",
-             (long long)request.port, request.service, request.service);
-    json_decref(object);
-    return PLN_EXIT_OK;
+    const pln_exit code = parse(cli, &request);
+    return code == PLN_EXIT_OK ? pln_client_show(cli, &request, print) : code;
 }
 
 const pln_verb pln_verb_serve = {

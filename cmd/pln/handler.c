@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/key.h"
 #include "pln/handler.h"
 #include "pln/known.h"
 #include "pln/out.h"
+#include "pln/services.h"
 #include "pln/status.h"
 #include "run/clock.h"
 #include "run/last_error.h"
@@ -55,23 +55,12 @@ typedef struct match {
     bool is_self;
 } match;
 
-static bool starts_with(const pollen_key *key, const char *prefix) {
-    char hex[POLLEN_KEY_HEX_BYTES];
-    pollen_key_hex(key, hex);
-    for (size_t i = 0; prefix[i] != '\0'; i++) {
-        if (pln_hex_value(prefix[i]) < 0 || pln_hex_value(prefix[i]) != pln_hex_value(hex[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static match find_matches(pollen_mesh *mesh, const char *prefix) {
     match m = {0};
     pln_known known;
     if (pln_known_take(mesh, &known) == POLLEN_OK) {
         for (size_t i = 0; i < known.count; i++) {
-            if (starts_with(&known.items[i].key, prefix)) {
+            if (pln_key_has_prefix(&known.items[i].key, prefix)) {
                 m.key = known.items[i].key;
                 m.count++;
             }
@@ -79,7 +68,7 @@ static match find_matches(pollen_mesh *mesh, const char *prefix) {
         pln_known_fini(&known);
     }
     const pollen_key own = pollen_mesh_key(mesh);
-    m.is_self = starts_with(&own, prefix);
+    m.is_self = pln_key_has_prefix(&own, prefix);
     return m;
 }
 
@@ -290,10 +279,7 @@ static void do_info(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *c
 }
 
 /* What runs between pln_daemon_enter() and pln_daemon_leave(). */
-typedef void (*mesh_handler)(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
-                             const pln_request *request);
-
-static const mesh_handler mesh_handlers[PLN_REQUEST_VERBS] = {
+static pln_handler *const mesh_handlers[PLN_REQUEST_VERBS] = {
     [PLN_REQUEST_BENCH] = pln_handle_bench,
     [PLN_REQUEST_CONNECT] = pln_handle_connect,
     [PLN_REQUEST_DIAGNOSE] = pln_handle_diagnose,

@@ -27,24 +27,19 @@ bool pln_is_leaving(pln_daemon *daemon, pln_control_client *client);
 bool pln_find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_request *request,
                    pollen_key *ret);
 
-/* Handlers in files of their own. */
-void pln_handle_bench(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
-                      const pln_request *request);
-void pln_handle_connect(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
-                        const pln_request *request);
-void pln_handle_diagnose(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
+/* Answers the request, between pln_daemon_enter() and pln_daemon_leave(). */
+typedef void pln_handler(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
                          const pln_request *request);
-void pln_handle_disconnect(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
-                           const pln_request *request);
-void pln_handle_metrics(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
-                        const pln_request *request);
-void pln_handle_netcheck(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
-                         const pln_request *request);
-void pln_handle_revoke(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
-                       const pln_request *request);
-void pln_handle_serve(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
-                      const pln_request *request);
-void pln_handle_unserve(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
-                        const pln_request *request);
+
+/* Those in files of their own. */
+pln_handler pln_handle_bench;
+pln_handler pln_handle_connect;
+pln_handler pln_handle_diagnose;
+pln_handler pln_handle_disconnect;
+pln_handler pln_handle_metrics;
+pln_handler pln_handle_netcheck;
+pln_handler pln_handle_revoke;
+pln_handler pln_handle_serve;
+pln_handler pln_handle_unserve;
 
 #endif

@@ -100,6 +100,16 @@ pln_exit pln_cli_peer(const pln_cli *cli, const char *text, char *peer) {
     return PLN_EXIT_OK;
 }
 
+pln_exit pln_cli_service(const pln_cli *cli, const char *text, char *service) {
+    const size_t length = strlen(text);
+    if (length >= PLN_REQUEST_SERVICE_BYTES) {
+        return pln_fail(cli, PLN_EXIT_NOTFOUND, "pln status services",
+                        "%s: no service has so long a name", cli->verb->name);
+    }
+    memcpy(service, text, length + 1);
+    return PLN_EXIT_OK;
+}
+
 static pln_exit parse_ip(const pln_cli *cli, const char *text, size_t size, pollen_addr *ret) {
     char ip[POLLEN_ADDR_TEXT_BYTES];
     snprintf(ip, sizeof ip, "%.*s", (int)size, text);

@@ -73,20 +73,20 @@ typedef struct pollen_peer_store_config {
     unsigned jitter_percent; /* Each delay grows by up to this much; default 20, 0: exact. */
     /* A quarter of what may be dialled is kept for peers that are permanent, that had a session
      * until now, or that a RETRY asked for. */
-    unsigned dials_max;                /* Attempts at once; default 64, 0: no limit. */
-    unsigned dials_per_second;         /* Default 50, 0: no limit. */
-    unsigned dials_burst;              /* So many may start at once; default 50. */
-    uint64_t eager_timeout_ns;         /* Deadlines of an attempt; default 5 s, ... */
-    uint64_t direct_timeout_ns;        /* ... 5 s, */
-    uint64_t punch_timeout_ns;         /* ... 10 s. */
+    unsigned dials_max;         /* Attempts at once; default 64, 0: no limit. */
+    unsigned dials_per_second;  /* Default 50, 0: no limit. */
+    unsigned dials_burst;       /* So many may start at once; default 50. */
+    uint64_t eager_timeout_ns;  /* Deadlines of an attempt; default 5 s, ... */
+    uint64_t direct_timeout_ns; /* ... 5 s, */
+    uint64_t punch_timeout_ns;  /* ... 10 s. */
     /* 20 s, doubled every time, up to this; default 300 s.  For a peer that had a session, up to a
      * thirtieth of the time since then. */
     uint64_t unreachable_delay_max_ns;
-    uint64_t permanent_delay_max_ns;   /* The same for permanent peers; default 60 s. */
-    uint64_t refused_delay_ns;         /* After a refusal, doubled every time; default 60 s, ... */
-    uint64_t refused_delay_max_ns;     /* ... up to this; default an hour. */
-    size_t peers_max;                  /* Default and maximum 131072. */
-    uint64_t probe_interval_ns;        /* Default 500 ms, 0: no probes. */
+    uint64_t permanent_delay_max_ns; /* The same for permanent peers; default 60 s. */
+    uint64_t refused_delay_ns;       /* After a refusal, doubled every time; default 60 s, ... */
+    uint64_t refused_delay_max_ns;   /* ... up to this; default an hour. */
+    size_t peers_max;                /* Default and maximum 131072. */
+    uint64_t probe_interval_ns;      /* Default 500 ms, 0: no probes. */
 } pollen_peer_store_config;
 
 POLLEN_API void pollen_peer_store_config_init(pollen_peer_store_config *config);

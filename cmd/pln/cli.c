@@ -235,8 +235,14 @@ static pln_exit without_verb(pln_cli *cli, int argc, char **argv, const char *na
     if (name[0] == '\0') {
         return pln_fail(cli, PLN_EXIT_USAGE, "pln help", "no command given");
     }
+    if (is_group(name) && has_arg(argc, argv, "--help", "-h")) {
+        (void)pln_help_group(name);
+        return PLN_EXIT_OK;
+    }
     if (is_group(name)) {
-        return pln_fail(cli, PLN_EXIT_USAGE, "pln help", "%s: say what to do", name);
+        char hint[80];
+        snprintf(hint, sizeof hint, "pln help %s", name);
+        return pln_fail(cli, PLN_EXIT_USAGE, hint, "%s: say what to do", name);
     }
     return pln_fail(cli, PLN_EXIT_USAGE, "pln help", "unknown command '%s'", name);
 }

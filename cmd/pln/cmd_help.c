@@ -12,6 +12,9 @@ static pln_exit run(pln_cli *cli) {
     snprintf(name, sizeof name, "%s%s%s", cli->operands[0], cli->operand_count > 1 ? " " : "",
              cli->operand_count > 1 ? cli->operands[1] : "");
     const pln_verb *verb = pln_verb_find(name);
+    if (verb == NULL && pln_help_group(name)) {
+        return PLN_EXIT_OK;
+    }
     if (verb == NULL) {
         return pln_fail(cli, PLN_EXIT_USAGE, "pln help", "help: unknown command '%s'", name);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "pln/cli.h"
 
@@ -46,4 +47,17 @@ void pln_help_verb(const pln_verb *verb) {
     if (verb->help != NULL) {
         printf("\n%s", verb->help);
     }
+}
+
+bool pln_help_group(const char *word) {
+    const size_t length = strlen(word);
+    size_t count = 0;
+    for (size_t i = 0; pln_verbs[i] != NULL; i++) {
+        const char *name = pln_verbs[i]->name;
+        if (strncmp(name, word, length) == 0 && name[length] == ' ') {
+            printf("%s", count++ == 0 ? "" : "\n");
+            pln_help_verb(pln_verbs[i]);
+        }
+    }
+    return count > 0;
 }

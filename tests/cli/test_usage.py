@@ -31,6 +31,12 @@ class Help(pln.TestCase):
             for line in pln.run("help", *verb.split()).out.splitlines():
                 self.assertLessEqual(len(line), 100, line)
 
+    def test_first_word_of_two_has_the_help_of_both(self):
+        for args in (["help", "pipe"], ["pipe", "--help"], ["-h", "pipe"]):
+            out = self.check(pln.run(*args), 0).out
+            self.assertEqual(out, pln.run("help", "pipe", "listen").out + "\n" +
+                             pln.run("help", "pipe", "connect").out)
+
     def test_help_alone_is_the_list(self):
         self.assertEqual(pln.run("--help").out, pln.run("help").out)
 
@@ -52,7 +58,7 @@ class Usage(pln.TestCase):
 
     def test_unknown_command(self):
         self.check_fails(pln.run("fly"), 2, "unknown command 'fly'", "pln help")
-        self.check_fails(pln.run("pipe"), 2, "pipe: say what to do", "pln help")
+        self.check_fails(pln.run("pipe"), 2, "pipe: say what to do", "pln help pipe")
         self.check_fails(pln.run("pipe", "fly"), 2, "unknown command 'pipe fly'", "pln help")
 
     def test_unknown_option(self):

@@ -74,6 +74,7 @@ static pln_exit print(const pln_doctor *doctor) {
     } else {
         pln_report_print(&doctor->report);
     }
+    fflush(stdout);
     if (failed > 0) {
         pln_note("pln: doctor: %zu of the checks failed", failed);
     }

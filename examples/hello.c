@@ -14,8 +14,8 @@ int main(void) {
     for (int i = 0; i < 3; i++)
         TRY(pollen_seed_generate(&seeds[i]));
 
-    pollen_credentials *root,
-        *node; /* The root makes the cluster and admits the node by its key. */
+    /* The root makes the cluster and admits the node by its key. */
+    pollen_credentials *root, *node;
     TRY(pollen_credentials_create(&seeds[0], &root));
     TRY(pollen_credentials_create_cluster(root, &seeds[1]));
     TRY(pollen_credentials_create(&seeds[2], &node));

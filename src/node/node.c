@@ -474,17 +474,30 @@ static pollen_err tell_outside(pln_node *node) {
     return err;
 }
 
+static void observe(pln_node *node, const pollen_key *observer, const pollen_addr *addr) {
+    if (!pln_addr_is_sendable(addr)) {
+        return;
+    }
+    pln_observed_add(&node->observed, observer, addr, node->now.mono);
+    if (pln_punching_observed(&node->punching, observer, addr, node->now)) {
+        const pollen_err err = tell_outside(node);
+        (void)err; /* Told with the next change. */
+        retry_lost(node);
+    }
+}
+
+/* A coordinator's trigger says it as well, in case the one message of it was lost. */
 static void handle_observed(pln_node *node, const pln_mesh_event *event) {
+    const uint8_t *body = event->body->data + event->body->begin;
+    const size_t size = pln_chunk_size(event->body);
     pollen_addr addr;
-    if (pln_observed_address_decode(event->body->data + event->body->begin,
-                                    pln_chunk_size(event->body), &addr) == POLLEN_OK &&
-        pln_addr_is_sendable(&addr)) {
-        pln_observed_add(&node->observed, &event->peer, &addr, node->now.mono);
-        if (pln_punching_observed(&node->punching, &event->peer, &addr, node->now)) {
-            const pollen_err err = tell_outside(node);
-            (void)err; /* Told with the next change. */
-            retry_lost(node);
+    pln_punch_trigger trigger;
+    if (event->envelope == POLLEN_ENVELOPE_OBSERVED_ADDRESS) {
+        if (pln_observed_address_decode(body, size, &addr) == POLLEN_OK) {
+            observe(node, &event->peer, &addr);
         }
+    } else if (pln_punch_trigger_decode(body, size, &trigger) == POLLEN_OK) {
+        observe(node, &event->peer, &trigger.self_addr);
     }
 }
 
@@ -492,6 +505,9 @@ static bool handle_packet(pln_node *node, const pln_mesh_event *event) {
     if (event->envelope == POLLEN_ENVELOPE_OBSERVED_ADDRESS) {
         handle_observed(node, event);
         return true;
+    }
+    if (event->envelope == POLLEN_ENVELOPE_PUNCH_TRIGGER) {
+        handle_observed(node, event);
     }
     const uint8_t *body = event->body->data + event->body->begin;
     const size_t size = pln_chunk_size(event->body);

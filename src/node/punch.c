@@ -220,6 +220,13 @@ bool pln_punching_can_ask(const pln_punching *punching, const pollen_key *peer) 
     return errand.asked_count > 0;
 }
 
+/* What is known of us.  It was told before, but datagrams get lost. */
+static void tell_one(const pln_punching *punching, const pln_neighbour *neighbour, pln_now now) {
+    if (neighbour != NULL && neighbour->speaks_2 && punching->told.size > 0) {
+        (void)pln_node_send(punching->mesh, &neighbour->key, &punching->told, now);
+    }
+}
+
 static void ask(pln_punching *punching, const pln_errand *errand, pln_now now) {
     const pln_punch_request msg = {.peer = errand->peer};
     pln_bytes envelope = {0};
@@ -227,6 +234,7 @@ static void ask(pln_punching *punching, const pln_errand *errand, pln_now now) {
         return;
     }
     for (size_t i = 0; i < errand->asked_count; i++) {
+        tell_one(punching, pln_neighbours_find(&punching->neighbours, &errand->asked[i]), now);
         (void)pln_node_send(punching->mesh, &errand->asked[i], &envelope, now);
     }
     pln_bytes_fini(&envelope);
@@ -446,19 +454,17 @@ static void handle_trigger(pln_punching *punching, const pollen_key *from, const
     if (errand == NULL) {
         errand = add_errand(punching, &msg.peer);
     }
-    if (errand != NULL) {
-        tell_trigger(punching, from, &msg);
-        start_punch(punching, errand, &msg, now);
+    if (errand == NULL) {
+        return;
     }
+    tell_trigger(punching, from, &msg);
+    if (!was_asked(errand, from)) {
+        tell_one(punching, pln_neighbours_find(&punching->neighbours, from), now);
+    }
+    start_punch(punching, errand, &msg, now);
 }
 
 /* ---- Neighbours ------------------------------------------------------------------------------ */
-
-static void tell_one(pln_punching *punching, const pln_neighbour *neighbour, pln_now now) {
-    if (neighbour->speaks_2 && punching->told.size > 0) {
-        (void)pln_node_send(punching->mesh, &neighbour->key, &punching->told, now);
-    }
-}
 
 /* Tells everybody what is new of us. */
 static void tell_all(pln_punching *punching, pln_now now) {

@@ -6,6 +6,7 @@
  * again in every round otherwise.  One that leaps does not, for then nothing its author really says
  * would be asked for any more.
  */
+#include "base/assert.h"
 #include "base/key.h"
 #include "state/internal.h"
 
@@ -61,6 +62,7 @@ static bool fits(pln_state *state, pln_author *author, const pln_gossip_event *e
         return false;
     }
     pln_author_remove(state, author, oldest);
+    PLN_ASSERT(pln_attr_count(author, event->kind) < pln_attr_limit(event->kind));
     return true;
 }
 
@@ -157,6 +159,7 @@ static pollen_err apply_foreign(const apply_ctx *ctx, pln_gossip_event *event) {
     if (err != POLLEN_OK) {
         return err;
     }
+    PLN_ASSERT(author != ctx->state->self); /* Our own events are pln_own_heard()'s. */
     if (leaps(ctx, author, counter)) {
         return POLLEN_EPROTO;
     }

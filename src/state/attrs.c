@@ -194,6 +194,7 @@ static void add_told(pln_author *author, const pln_attr *attr) {
 
 static void subtract_told(pln_author *author, const pln_attr *attr) {
     if (pln_attr_is_told(attr)) {
+        PLN_ASSERT(author->wire_bytes >= attr->size);
         author->hash -= hash_of(attr);
         author->wire_bytes -= attr->size;
     }
@@ -239,6 +240,8 @@ static pln_gossip_event kept_form(const pln_gossip_event *event, const pollen_ke
 
 pollen_err pln_attr_digest(const pln_gossip_event *event, const pollen_key *subject,
                            uint64_t *ret_content, uint32_t *ret_size) {
+    PLN_ASSERT(event->kind != PLN_CHANGE_NONE && event->kind != PLN_CHANGE_UNKNOWN);
+    PLN_ASSERT((event->kind == PLN_CHANGE_REVOCATION) == (subject != NULL));
     pln_gossip_event kept = kept_form(event, subject);
     pln_bytes bytes = {0};
     pollen_err err = pln_gossip_event_encode(&kept, &bytes);
@@ -252,6 +255,7 @@ pollen_err pln_attr_digest(const pln_gossip_event *event, const pollen_key *subj
         size += 3 * (size_t)PLN_SIGNATURE_BYTES - POLLEN_KEY_BYTES;
     }
     *ret_content = pln_hash64(&hash_key, bytes.data, bytes.size);
+    PLN_ASSERT(size <= UINT32_MAX);
     *ret_size = (uint32_t)size;
     pln_bytes_fini(&bytes);
     return POLLEN_OK;
@@ -334,6 +338,8 @@ static bool reserve(pln_author *author) {
 }
 
 static pln_attr *insert(pln_author *author, size_t place, const pln_attr *attr) {
+    PLN_ASSERT(author->count < author->cap);
+    PLN_ASSERT(place <= author->count);
     memmove(author->attrs + place + 1, author->attrs + place,
             (author->count - place) * sizeof(*author->attrs));
     author->attrs[place] = *attr;
@@ -348,6 +354,8 @@ static pln_attr *insert(pln_author *author, size_t place, const pln_attr *attr) 
 /* The old content goes; its place and number among the kind stay. */
 static size_t clear(pln_state *state, pln_author *author, pln_attr *attr) {
     size_t bytes = pln_attr_bytes(attr);
+    PLN_ASSERT(!attr->pending || author == state->self);
+    PLN_ASSERT(!attr->pending || state->pending > 0);
     subtract_told(author, attr);
     state->pending -= attr->pending ? 1 : 0;
     content_fini(attr);
@@ -356,6 +364,7 @@ static size_t clear(pln_state *state, pln_author *author, pln_attr *attr) {
 
 pollen_err pln_author_put(pln_state *state, pln_author *author, pln_gossip_event *event,
                           const pollen_key *subject, pln_attr **ret) {
+    PLN_ASSERT(pln_attr_is_named(event));
     pln_attr attr = {0};
     pollen_err err = pln_attr_digest(event, subject, &attr.content, &attr.size);
     if (err == POLLEN_OK && !reserve(author)) {
@@ -389,6 +398,7 @@ void pln_author_remove(pln_state *state, pln_author *author, pln_attr *attr) {
     PLN_ASSERT(place < author->count);
     size_t *count = counter_of(author, attr->kind);
     if (count != NULL) {
+        PLN_ASSERT(*count > 0);
         *count -= 1;
     }
     size_t less = clear(state, author, attr);
@@ -399,6 +409,9 @@ void pln_author_remove(pln_state *state, pln_author *author, pln_attr *attr) {
 }
 
 void pln_author_renumber(pln_state *state, pln_author *author, pln_attr *attr, uint64_t counter) {
+    PLN_ASSERT(author == state->self); /* Nobody else's counters are ours to give. */
+    PLN_ASSERT(counter > attr->counter);
+    PLN_ASSERT(counter <= PLN_STATE_COUNTER_MAX);
     subtract_told(author, attr);
     attr->counter = counter;
     attr->renew = false;

@@ -44,6 +44,9 @@ void pln_authors_heard(const pln_state *state, const pollen_key *key, pln_ts now
 /* ---- Accounts -------------------------------------------------------------------------------- */
 
 static void charge(pln_state *state, pln_author *author, pln_author *teller) {
+    PLN_ASSERT(author->teller == NULL);
+    PLN_ASSERT(teller != author);
+    PLN_ASSERT(teller->vouched); /* So that no teller is ever somebody's hearsay. */
     if (teller->told_count == 0) {
         DL_APPEND2(state->tellers, teller, tellers_prev, tellers_next);
     }
@@ -57,6 +60,10 @@ static void charge(pln_state *state, pln_author *author, pln_author *teller) {
 
 static void discharge(pln_state *state, pln_author *author) {
     pln_author *teller = author->teller;
+    PLN_ASSERT(teller->told_count > 0);
+    PLN_ASSERT(teller->told_bytes >= author->bytes);
+    PLN_ASSERT(state->hearsay > 0);
+    PLN_ASSERT(state->hearsay_bytes >= author->bytes);
     DL_DELETE2(teller->told, author, told_prev, told_next);
     teller->told_count -= 1;
     teller->told_bytes -= author->bytes;
@@ -69,6 +76,8 @@ static void discharge(pln_state *state, pln_author *author) {
 }
 
 void pln_authors_account(pln_state *state, pln_author *author, size_t more, size_t less) {
+    PLN_ASSERT(author->bytes + more >= less);
+    PLN_ASSERT(state->bytes + more >= less);
     author->bytes = author->bytes + more - less;
     state->bytes = state->bytes + more - less;
     if (author->teller != NULL) {
@@ -86,7 +95,10 @@ static void free_author(pln_author *author) {
 
 static void remove_author(pln_state *state, pln_author *author) {
     size_t place = pln_authors_place(state, &author->key);
+    PLN_ASSERT(place < state->count);
     PLN_ASSERT(state->authors[place] == author);
+    PLN_ASSERT(author != state->self);
+    PLN_ASSERT(author->told_count == 0);
     while (author->count > 0) {
         pln_author_remove(state, author, &author->attrs[author->count - 1]);
     }
@@ -136,7 +148,9 @@ static bool one_gives_way(pln_state *state, const pln_author *speaker) {
     if (teller == NULL || teller == speaker) {
         return false;
     }
+    PLN_ASSERT(teller->told != NULL);
     pln_author *author = teller->told->told_prev; /* The last of the list. */
+    PLN_ASSERT(author->teller == teller);
     if (!rescue_revocations(state, author)) {
         return false;
     }
@@ -205,6 +219,8 @@ static pollen_err add_author(pln_state *state, const pollen_key *key, pln_author
     }
     author->key = *key;
     size_t place = pln_authors_place(state, key);
+    PLN_ASSERT(state->count < state->cap);
+    PLN_ASSERT(place <= state->count);
     memmove(state->authors + place + 1, state->authors + place,
             (state->count - place) * sizeof(pln_author *));
     state->authors[place] = author;

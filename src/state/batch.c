@@ -2,6 +2,7 @@
 /* Events into envelopes, and how many of them one peer may cause. */
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "state/internal.h"
 #include "wire/envelope.h"
@@ -10,6 +11,7 @@
 /* ---- Envelopes ------------------------------------------------------------------------------- */
 
 bool pln_envelopes_push(pln_envelopes *list, pln_bytes *envelope) {
+    PLN_ASSERT(list->count <= list->cap);
     if (list->count == list->cap) {
         size_t cap = list->cap == 0 ? 8 : 2 * list->cap;
         pln_bytes *items = pln_realloc(list->items, cap * sizeof(*items));
@@ -97,6 +99,7 @@ pln_batcher pln_batcher_init(pln_gossip_peer *peer, pln_ts now, pln_envelopes *l
 }
 
 static void flush(pln_batcher *batcher) {
+    PLN_ASSERT(batcher->open || batcher->body.bytes.size == 0);
     pln_bytes envelope = {0};
     if (batcher->open && wrap(&batcher->body, &envelope)) {
         batcher->bytes += envelope.size;
@@ -157,6 +160,7 @@ static size_t collect_pending(const pln_state *state, pln_attr **list) {
     for (size_t i = 0; i < state->self->count; i++) {
         pln_attr *attr = &state->self->attrs[i];
         if (attr->pending) {
+            PLN_ASSERT(count < state->pending); /* Which is how long the list is. */
             list[count++] = attr;
         }
     }
@@ -188,6 +192,7 @@ static bool fill(pln_state *state, pln_attr **pending, size_t count, pln_bytes *
     if (!wrap(&body, ret)) {
         return false;
     }
+    PLN_ASSERT(taken > 0 && taken <= state->pending);
     for (size_t i = 0; i < taken; i++) {
         pending[i]->pending = false;
     }

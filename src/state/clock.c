@@ -2,6 +2,7 @@
 /* The reference's way of finding out what is missing: clocks. */
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/key.h"
 #include "base/mem.h"
 #include "state/internal.h"
@@ -121,6 +122,7 @@ static int compare_weights(const void *a, const void *b) {
 
 /* Those that a clock has something to say of. */
 static const pln_author **collect(const pln_state *state, size_t *ret_count) {
+    PLN_ASSERT(state->count > 0); /* We are one of them. */
     const pln_author **list = pln_calloc(state->count, sizeof(*list));
     *ret_count = 0;
     for (size_t i = 0; list != NULL && i < state->count; i++) {
@@ -143,6 +145,7 @@ static size_t choose(const pln_author **list, size_t count, size_t max, uint64_t
         size += entry_size(list[named]);
         named += 1;
     }
+    PLN_ASSERT(named <= count && named <= PLN_CLOCK_ENTRIES_MAX);
     *ret_resent = 0;
     for (size_t i = named; i < count; i++) {
         *ret_resent += list[i]->wire_bytes;

@@ -16,6 +16,7 @@
  * little-endian numbers.
  */
 #include "wire/digest.h"
+#include "base/assert.h"
 #include "base/key.h"
 #include "base/mem.h"
 #include "state/internal.h"
@@ -36,6 +37,7 @@ static span span_of(const pln_state *state, const pollen_key *from, const pollen
 
 /* Authors without any event count for nothing: the other side cannot know them. */
 static uint64_t hash_of(const pln_state *state, span range, size_t *ret_known) {
+    PLN_ASSERT(range.begin <= range.end && range.end <= state->count);
     uint64_t hash = 0;
     *ret_known = 0;
     for (size_t i = range.begin; i < range.end; i++) {
@@ -88,6 +90,7 @@ static void send_list(exchange *ex, span range, const pollen_key *from, const po
     for (size_t i = range.begin; i < range.end; i++) {
         const pln_author *author = ex->state->authors[i];
         if (author->max > 0) {
+            PLN_ASSERT(ex->out.entry_count < PARTS);
             ex->out.entries[ex->out.entry_count++] = (pln_digest_entry){
                 .author = author->key, .counter = author->max, .hash = author->hash};
         }
@@ -99,6 +102,8 @@ static void send_list(exchange *ex, span range, const pollen_key *from, const po
 static void send_parts(exchange *ex, span range, const pollen_key *from, const pollen_key *to) {
     size_t known;
     size_t begin = range.begin;
+    PLN_ASSERT(range.end - range.begin > PARTS); /* So that no part is empty, and this ends. */
+    PLN_ASSERT(ex->out.span_count == 0);
     ex->out.from = *from;
     for (size_t i = 0; i < PARTS; i++) {
         bool last = i + 1 == PARTS;
@@ -169,6 +174,7 @@ void pln_digest_own(const pln_state *state, pln_gossip_peer *peer, pln_ts now, p
 /* ---- A list ---------------------------------------------------------------------------------- */
 
 static void want(exchange *ex, const pollen_key *author, uint64_t above) {
+    PLN_ASSERT(ex->out.want_count < PARTS);
     ex->out.wants[ex->out.want_count++] = (pln_digest_want){.author = *author, .above = above};
     if (ex->out.want_count == PARTS) {
         emit(ex);

@@ -58,6 +58,7 @@ static bool poll_changed(pln_state *state, pln_state_event *ret) {
     if (author == NULL) {
         return false;
     }
+    PLN_ASSERT(author->changed || author->services_changed);
     ret->key = author->key;
     if (author->changed) {
         ret->kind = PLN_STATE_MEMBER_CHANGED;
@@ -73,6 +74,8 @@ static bool poll_changed(pln_state *state, pln_state_event *ret) {
 }
 
 bool pln_state_poll_event(pln_state *state, pln_state_event *ret) {
+    PLN_ASSERT(state->queue_begin <= state->queue_end);
+    PLN_ASSERT(state->queue_end <= state->queue_cap);
     if (state->queue_begin < state->queue_end) {
         *ret = state->queue[state->queue_begin++];
         return true;

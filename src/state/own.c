@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/key.h"
 #include "base/mem.h"
 #include "state/internal.h"
@@ -45,6 +46,7 @@ pollen_err pln_own_put(pln_state *state, pln_gossip_event *event, const pollen_k
                        bool quiet) {
     pln_author *self = state->self;
     pollen_err err = POLLEN_OK;
+    PLN_ASSERT(self != NULL);
     if (pln_attr_find(self, event, subject) == NULL) {
         err = make_room(state, event->kind);
     }
@@ -61,6 +63,7 @@ pollen_err pln_own_put(pln_state *state, pln_gossip_event *event, const pollen_k
     if (err != POLLEN_OK) {
         return err;
     }
+    PLN_ASSERT(self->max == attr->counter); /* The newest event is the highest. */
     if (!quiet) {
         attr->pending = true;
         state->pending += 1;
@@ -324,6 +327,7 @@ void pln_own_settle(pln_state *state, pln_ts now) {
             pln_author_renumber(state, self, attr, counter);
         }
     }
+    PLN_ASSERT(self->max <= PLN_STATE_COUNTER_MAX);
     state->conflict = false;
     state->conflict_to = 0;
     state->settled = true;

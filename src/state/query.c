@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/assert.h"
 #include "base/key.h"
 #include "state/internal.h"
 
@@ -152,6 +153,7 @@ bool pln_state_reaches(const pln_state *state, const pollen_key *from, const pol
 
 /* Insertion by age; the last one falls out when there are more than max. */
 static void rank(pln_reacher *list, size_t *count, size_t max, const pln_author *author) {
+    PLN_ASSERT(*count <= max);
     size_t at = *count < max ? *count : max;
     while (at > 0 && list[at - 1].heard_at < author->heard_at) {
         at -= 1;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/assert.h"
 #include "base/key.h"
 #include "base/mem.h"
 #include "state/internal.h"
@@ -55,6 +56,7 @@ pollen_err pln_state_set_connection(pln_state *state, const pln_saved_connection
     } else if (on) {
         err = add_connection(state, connection);
     } else {
+        PLN_ASSERT(place < state->connection_count);
         state->connection_count -= 1;
         memmove(state->connections + place, state->connections + place + 1,
                 (state->connection_count - place) * sizeof(*state->connections));
@@ -87,6 +89,7 @@ static pollen_err put_loaded(pln_state *state, pln_author *author, pln_gossip_ev
     }
     pollen_err err = pln_author_put(state, author, event, NULL, &attr);
     if (err == POLLEN_OK) {
+        PLN_ASSERT(attr->counter == 0); /* No event stands behind it. */
         attr->loaded = true;
     }
     return err;
@@ -286,6 +289,7 @@ static pollen_err save_peers(const pln_state *state, pln_saved_state *saved) {
     }
     for (size_t i = 0; err == POLLEN_OK && i < state->count; i++) {
         if (is_worth_saving(state, state->authors[i])) {
+            PLN_ASSERT(saved->peer_count < state->count);
             err = save_peer(state, state->authors[i], &saved->peers[saved->peer_count++]);
         }
     }

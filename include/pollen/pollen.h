@@ -13,6 +13,7 @@
 #include <pollen/nat.h>
 #include <pollen/packet.h>
 #include <pollen/peer.h>
+#include <pollen/sock.h>
 #include <pollen/stream.h>
 #include <pollen/version.h>
 

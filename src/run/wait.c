@@ -64,8 +64,10 @@ void pollen_cancel_destroy(pollen_cancel *cancel) {
 void pln_wait_begin(pln_wait *wait, pollen_mesh *mesh, pln_monitor *monitor, pln_ts deadline,
                     pollen_cancel *cancel) {
     *wait = (pln_wait){.mesh = mesh, .monitor = monitor, .deadline = deadline, .cancel = cancel};
-    pln_loop_enter(mesh);
-    wait->drives = pln_loop_is_driver(mesh);
+    if (mesh != NULL) {
+        pln_loop_enter(mesh);
+        wait->drives = pln_loop_is_driver(mesh);
+    }
     if (cancel == NULL) {
         return;
     }
@@ -88,7 +90,9 @@ void pln_wait_end(pln_wait *wait) {
         }
         pthread_mutex_unlock(&wait->cancel->lock);
     }
-    pln_loop_leave(wait->mesh);
+    if (wait->mesh != NULL) {
+        pln_loop_leave(wait->mesh);
+    }
 }
 
 static void drive(pln_wait *wait, pln_ts now) {

@@ -45,7 +45,7 @@ typedef struct pln_wait {
     struct pln_wait **previous; /* guarded by cancel->lock */
 } pln_wait;
 
-/* The monitor is not locked.  cancel may be NULL. */
+/* The monitor is not locked.  mesh is NULL when none is waited for; cancel may be NULL. */
 void pln_wait_begin(pln_wait *wait, pollen_mesh *mesh, pln_monitor *monitor, pln_ts deadline,
                     pollen_cancel *cancel);
 void pln_wait_end(pln_wait *wait);

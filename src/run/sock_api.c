@@ -105,8 +105,8 @@ static pollen_sock_conn *add_conn(pollen_sock_store *store, const pollen_key *ke
     return conn;
 }
 
-/* The one of that path; or else of that host, whose other port, or our other socket, may have become
- * the way that the other end chose. */
+/* The one of that path; or else of that host, whose other port, or our other socket, may have
+ * become the way that the other end chose. */
 static pollen_sock_conn *conn_of(pollen_sock_store *store, const pln_path *path) {
     pollen_sock_conn *conn, *moved = NULL;
     DL_FOREACH(store->conns, conn) {

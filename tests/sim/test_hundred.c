@@ -79,6 +79,10 @@ static void meet(uint64_t seed, size_t nodes, known_to knows) {
     assert_within(world, sim_all_known, PLN_S(10), "all know of all");
     assert_within(world, sim_all_settled, PLN_S(10) - (sim_world_now(world) - from),
                   "all pairs have a session");
+    /* Each says of each of its n sessions that it has it, to each of n. */
+    const uint64_t n = sim_node_count(world), sent = sim_traffic(world).sent;
+    print_message("%" PRIu64 " packets, %.2f n^3\n", sent, (double)sent / (double)(n * n * n));
+    assert_true(sent < 4 * n * n * n);
     sim_run(world, PLN_S(60));
     assert_true(sim_all_settled(world, NULL));
     for (size_t i = 0; i < sim_node_count(world); i++) {

@@ -230,7 +230,7 @@ void pln_handle_bench(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client 
     trips *idle = calloc(1, sizeof *idle);
     if (idle == NULL) {
         pln_reply_err(client, POLLEN_ENOMEM, "bench");
-    } else if (pln_find_peer(mesh, client, request, &b.peer) && wait_for_session(&b) &&
+    } else if (pln_find_partner(mesh, client, request, &b.peer) && wait_for_session(&b) &&
                sample_idle(&b, idle)) {
         json_t *up = transfer_json(&b, PLN_BENCH_UP);
         json_t *down = up == NULL ? NULL : transfer_json(&b, PLN_BENCH_DOWN);

@@ -52,6 +52,7 @@ bool pln_is_leaving(pln_daemon *daemon, pln_control_client *client) {
 typedef struct match {
     pollen_key key;
     size_t count;
+    bool revoked; /* The last of them. */
     bool is_self;
 } match;
 
@@ -62,6 +63,7 @@ static match find_matches(pollen_mesh *mesh, const char *prefix) {
         for (size_t i = 0; i < known.count; i++) {
             if (pln_key_has_prefix(&known.items[i].key, prefix)) {
                 m.key = known.items[i].key;
+                m.revoked = pln_known_is_revoked(&known.items[i]);
                 m.count++;
             }
         }
@@ -72,15 +74,18 @@ static match find_matches(pollen_mesh *mesh, const char *prefix) {
     return m;
 }
 
-bool pln_find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_request *request,
-                   pollen_key *ret) {
+static bool choose_peer(pollen_mesh *mesh, pln_control_client *client, const pln_request *request,
+                        bool for_session, pollen_key *ret) {
     const match m = find_matches(mesh, request->peer);
     char message[160];
-    if (m.count == 1) {
+    if (m.count == 1 && !(for_session && m.revoked)) {
         *ret = m.key;
         return true;
     }
-    if (m.count > 1) {
+    if (m.count == 1) {
+        snprintf(message, sizeof message, "peer %s: revoked, and shut out for good", request->peer);
+        pln_reply_error(client, PLN_EXIT_PERM, NULL, message);
+    } else if (m.count > 1) {
         snprintf(message, sizeof message, "peer %s: the prefix matches %zu peers", request->peer,
                  m.count);
         pln_reply_error(client, PLN_EXIT_AMBIGUOUS, "pln status --wide", message);
@@ -92,6 +97,16 @@ bool pln_find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_requ
         pln_reply_error(client, PLN_EXIT_NOTFOUND, "pln status", message);
     }
     return false;
+}
+
+bool pln_find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_request *request,
+                   pollen_key *ret) {
+    return choose_peer(mesh, client, request, false, ret);
+}
+
+bool pln_find_partner(pollen_mesh *mesh, pln_control_client *client, const pln_request *request,
+                      pollen_key *ret) {
+    return choose_peer(mesh, client, request, true, ret);
 }
 
 /* ---- ping ------------------------------------------------------------------------------------ */
@@ -157,7 +172,7 @@ static bool ping_pause(pln_daemon *daemon, pln_control_client *client, pln_ts un
 static void do_ping(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,
                     const pln_request *request) {
     pollen_key peer;
-    if (!pln_find_peer(mesh, client, request, &peer)) {
+    if (!pln_find_partner(mesh, client, request, &peer)) {
         return;
     }
     for (int64_t seq = 1; request->count == 0 || seq <= request->count; seq++) {
@@ -192,7 +207,7 @@ static void do_stream_connect(pln_daemon *daemon, pollen_mesh *mesh, pln_control
     (void)daemon;
     pollen_key peer;
     pollen_stream *stream = NULL;
-    if (!pln_find_peer(mesh, client, request, &peer)) {
+    if (!pln_find_partner(mesh, client, request, &peer)) {
         return;
     }
     const pollen_err err = pollen_mesh_open_stream(mesh, &peer, (uint16_t)request->port,

@@ -26,6 +26,9 @@ bool pln_is_leaving(pln_daemon *daemon, pln_control_client *client);
  * then. */
 bool pln_find_peer(pollen_mesh *mesh, pln_control_client *client, const pln_request *request,
                    pollen_key *ret);
+/* The same, for what needs a session: refuses who is revoked, too. */
+bool pln_find_partner(pollen_mesh *mesh, pln_control_client *client, const pln_request *request,
+                      pollen_key *ret);
 
 /* Answers the request, between pln_daemon_enter() and pln_daemon_leave(). */
 typedef void pln_handler(pln_daemon *daemon, pollen_mesh *mesh, pln_control_client *client,

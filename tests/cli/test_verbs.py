@@ -103,6 +103,13 @@ class Revoke(pln.TestCase):
         self.check(second.run("wait", "--timeout", "300ms", "--json", gone), 7)
         root.wait_connected(other)
 
+    def test_nobody_waits_for_who_is_revoked(self):
+        root, member = self.cluster(2)
+        key = member.id()
+        root.must("revoke", "--yes", key)
+        for args in (["ping", key], ["bench", key], ["pipe", "connect", key, "--port", "7"]):
+            self.check_fails(root.run(*args), 4, f"peer {key}: revoked")
+
     def test_survives_a_restart(self):
         root, member = self.cluster(2)
         key = member.id()

@@ -84,7 +84,7 @@ static void print(const pln_cli *cli, const pln_request *request, const json_t *
     printf("port mapping  pcp %s, nat-pmp %s, upnp %s\n", port_mapping(protocols, "pcp"),
            port_mapping(protocols, "nat_pmp"), port_mapping(protocols, "upnp"));
     if (json_array_size(json_object_get(object, "evidence")) == 0) {
-        puts("evidence      none: no peer has told where it sees this node");
+        puts("evidence      none: no peer on another machine has told where it sees this node");
     } else {
         puts("");
         print_evidence(json_object_get(object, "evidence"));

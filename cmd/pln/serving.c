@@ -9,7 +9,8 @@
 
 enum { LISTED_MAX = 6 };      /* Choices that an error names. */
 enum { MESSAGE_BYTES = 640 }; /* With all of them. */
-enum { SHORT_ID = 12 };       /* Digits of an id in messages, as in tables. */
+enum { HINT_BYTES = 128 };
+enum { SHORT_ID = 12 }; /* Digits of an id in messages, as in tables. */
 
 /* Name as text of JSON; a foreign one may be no UTF-8. */
 static json_t *name_json(const char *name) {
@@ -105,8 +106,19 @@ static void refuse_several(pln_control_client *client, const pln_request *reques
     pln_reply_error(client, PLN_EXIT_AMBIGUOUS, hint, message);
 }
 
+/* A number at PROVIDER's place was most likely meant for a port. */
+static const char *hint_of_none(const pln_request *request, char text[HINT_BYTES]) {
+    uint16_t port = 0;
+    if (!pln_service_parse_port(request->peer, &port)) {
+        return "pln status services";
+    }
+    snprintf(text, HINT_BYTES, "pln connect %s --local-port %u", request->service, (unsigned)port);
+    return text;
+}
+
 static void refuse_none(pln_control_client *client, const pln_request *request, bool own) {
     char message[MESSAGE_BYTES];
+    char hint[HINT_BYTES];
     if (own) {
         snprintf(message, sizeof message, "connect: '%s' is served by this node itself",
                  request->service);
@@ -115,7 +127,7 @@ static void refuse_none(pln_control_client *client, const pln_request *request, 
     }
     snprintf(message, sizeof message, "connect: no member %.64s%sserves '%s', as far as is known",
              request->peer, request->peer[0] == '\0' ? "" : " ", request->service);
-    pln_reply_error(client, PLN_EXIT_NOTFOUND, "pln status services", message);
+    pln_reply_error(client, PLN_EXIT_NOTFOUND, hint_of_none(request, hint), message);
 }
 
 /* The one service that is meant; false: the client was told why there is none. */

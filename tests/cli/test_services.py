@@ -226,6 +226,8 @@ class Connect(TestCase):
         address = self.forward(member, "web")
         self.assertEqual(member.must("disconnect", str(address[1])).code, 0)
         self.check_fails(member.run("connect", "nothing"), 3, "no member serves 'nothing'", "status services")
+        self.check_fails(member.run("connect", "nothing", "19999"), 3, "no member 19999 serves",
+                         "connect nothing --local-port 19999")
         self.check_fails(member.run("connect", "web", member.id()), 3, f"no member {member.id()} serves")
         self.check_fails(member.run("connect", "web", "xyz"), 3, "no peer is named 'xyz'")
         self.check_fails(member.run("connect", "w" * 65), 3, "so long a name")

@@ -104,6 +104,10 @@ POLLEN_MUST_USE pollen_err pln_mesh_session_at(const pln_mesh *mesh, size_t inde
 /* Errors: POLLEN_ENOTCONN */
 POLLEN_MUST_USE pollen_err pln_mesh_session_info(const pln_mesh *mesh, const pollen_key *peer,
                                                  pln_session_info *ret);
+static inline bool pln_mesh_has_session(const pln_mesh *mesh, const pollen_key *peer) {
+    pln_session_info info;
+    return pln_mesh_session_info(mesh, peer, &info) == POLLEN_OK;
+}
 
 /* ---- Envelopes ------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include "base/bucket.h"
 #include "base/hash.h"
 #include "base/rng.h"
+#include "mesh/mesh.h"
 #include "wire/whereabouts.h"
 
 typedef struct pln_neighbour {
@@ -21,11 +22,13 @@ typedef struct pln_neighbour {
 } pln_neighbour;
 
 typedef struct pln_neighbours {
+    pln_mesh *mesh; /* Borrowed. */
     pln_neighbour *map;
     pln_hash_key hash_key;
+    pln_bytes told; /* The whereabouts that they have of us: an envelope. */
 } pln_neighbours;
 
-void pln_neighbours_init(pln_neighbours *neighbours, const pln_rng *rng);
+void pln_neighbours_init(pln_neighbours *neighbours, pln_mesh *mesh, const pln_rng *rng);
 void pln_neighbours_fini(pln_neighbours *neighbours);
 
 /* NULL when the peer has no session. */
@@ -34,5 +37,13 @@ pln_neighbour *pln_neighbours_find(const pln_neighbours *neighbours, const polle
 /* Finds or adds; NULL when there is no memory. */
 pln_neighbour *pln_neighbours_obtain(pln_neighbours *neighbours, const pollen_key *peer);
 void pln_neighbours_remove(pln_neighbours *neighbours, pln_neighbour *neighbour);
+
+/* Says again what is known of us, because datagrams get lost.  Nothing to NULL, and to those who
+ * would not understand it. */
+void pln_neighbours_tell(const pln_neighbours *neighbours, const pln_neighbour *neighbour,
+                         pln_now now);
+
+/* Tells everybody, if that is new. */
+void pln_neighbours_tell_all(pln_neighbours *neighbours, const pln_whereabouts *ours, pln_now now);
 
 #endif

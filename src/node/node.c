@@ -172,8 +172,8 @@ static bool is_behind_nat(const pln_node *node, const pollen_key *peer) {
  * dial as well, at once where a NAT is known and otherwise when nobody has answered for a while. */
 static void accompany(pln_node *node, const pollen_peer_output *output) {
     const pln_dur patience = is_behind_nat(node, &output->peer) ? 0 : NAT_PATIENCE;
-    const bool wanted = pln_punching_want(&node->punching, &output->peer, 0, patience,
-                                          output->deadline_ns, node->now);
+    const bool wanted = pln_errands_want(&node->punching.errands, &output->peer, 0, patience,
+                                         output->deadline_ns, node->now);
     (void)wanted; /* The dial goes on without. */
 }
 
@@ -193,7 +193,7 @@ static bool leaves_nat_to_punch(const pln_node *node, const pollen_key *peer) {
     pollen_peer info;
     return is_behind_nat(node, peer) &&
            pollen_peer_store_find(node->store, peer, &info) == POLLEN_OK &&
-           info.stage_attempts == 0 && pln_punching_can_ask(&node->punching, peer);
+           info.stage_attempts == 0 && pln_errands_can_ask(&node->punching.errands, peer);
 }
 
 static size_t paths_to(const pollen_addr *addrs, size_t addr_count, bool without_nat,
@@ -208,8 +208,8 @@ static size_t paths_to(const pollen_addr *addrs, size_t addr_count, bool without
 }
 
 static void request_punch(pln_node *node, const pollen_peer_output *output) {
-    if (!pln_punching_want(&node->punching, &output->peer, output->attempt, 0, output->deadline_ns,
-                           node->now)) {
+    if (!pln_errands_want(&node->punching.errands, &output->peer, output->attempt, 0,
+                          output->deadline_ns, node->now)) {
         fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
     }
 }
@@ -271,7 +271,7 @@ static void run_store(pln_node *node) {
 /* After anything that may have ended a punch. */
 static void run_punching(pln_node *node) {
     pln_punch_failure failure;
-    while (pln_punching_poll_failure(&node->punching, &failure)) {
+    while (pln_errands_poll_failure(&node->punching.errands, &failure)) {
         fail_attempt(node, &failure.peer, failure.attempt, POLLEN_END_NONE);
     }
 }
@@ -557,7 +557,7 @@ static bool consume(pln_node *node, pln_mesh_event *event) {
             return false;
         }
         if ((event->op & PLN_OP_HOLE) != 0) {
-            pln_punching_dialled(&node->punching, event, node->now);
+            pln_holes_dialled(&node->punching.holes, event, node->now);
         } else {
             handle_dialled(node, event);
         }

@@ -1,51 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Punching, between the peer store that wants a peer, the coordinators that see both ends, the
- * engine of src/sock that opens holes, and the mesh that dials along them.
+ * Punching, between the peer store that wants a peer (errand.h), the coordinators that see both
+ * ends, the engine of src/sock that opens holes, and the mesh that dials along them (hole.h).  Here
+ * is what joins them: a trigger starts a punch, whether we asked for it or the other side did.
  *
- * An errand is the wish for one peer: coordinators are asked, two or three so that one that is
- * slow, far or false does not decide, and asked again while no trigger comes.  A trigger starts a
- * punch, whether we asked for it or the other side did.  A hole is dialled by the end with the
- * smaller key at once and by the other one a moment later: as a rule there is one handshake.
- *
- * Calling order: inputs; then poll_socket and poll_failure until false; then next_expiry.  The
- * engine's datagrams are the owner's to take and to give (punching->sock).
+ * Calling order: inputs, of errands too; then poll_socket and pln_errands_poll_failure() until
+ * false; then next_expiry.  The engine's datagrams are the owner's to take and to give
+ * (punching->sock).
  */
 #ifndef PLN_NODE_PUNCH_H
 #define PLN_NODE_PUNCH_H
 
-#include <pollen/peer.h>
-
 #include "node/coordinator.h"
+#include "node/errand.h"
+#include "node/hole.h"
 #include "node/node.h"
 #include "node/outside.h"
-#include "sock/sock.h"
-
-typedef struct pln_errand pln_errand;
-typedef struct pln_hole pln_hole;
-
-/* Set in the ops of dials along holes, beside PLN_OP_NODE. */
-#define PLN_OP_HOLE (1ull << 61)
 
 typedef struct pln_punching {
     pln_mesh *mesh;         /* Borrowed. */
     const pln_state *state; /* Borrowed; NULL without gossip. */
     const pln_log *log;
-    pln_rng rng;
     pollen_key self;
     pln_sock *sock;
     pln_neighbours neighbours;
     pln_coordinator coordinator;
+    pln_errands errands;
+    pln_holes holes;
     pln_outside outside;
-    pln_bytes told; /* The whereabouts that neighbours have of us. */
     pln_bucket triggers;
-    pln_errand *errands; /* By peer. */
-    pln_errand *failed;  /* A list: over, and not told yet. */
-    pln_hole *holes;     /* A list. */
-    size_t hole_count;
-    pln_heap asks;  /* Of errands. */
-    pln_heap dials; /* Of holes. */
-    uint64_t last_op;
 } pln_punching;
 
 /* Owner: what config.mesh points to, mesh and state are borrowed.  Errors: POLLEN_ENOMEM */
@@ -72,31 +55,8 @@ bool pln_punching_observed(pln_punching *punching, const pollen_key *peer, const
 bool pln_punching_set_locals(pln_punching *punching, const pollen_addr *addrs, size_t count,
                              uint16_t port, pln_now now);
 
-/* ---- The wish for a peer --------------------------------------------------------------------- */
-
-/* Whether there is anybody who may be able to coordinate a punch with the peer. */
-bool pln_punching_can_ask(const pln_punching *punching, const pollen_key *peer);
-
-/*
- * Asks for coordination after delay, if the peer has no session by then.  attempt is the store's,
- * which ends through pln_punching_poll_failure(); 0 accompanies a direct dial and ends silently.
- * False when an attempt cannot succeed: nobody can be asked.
- */
-bool pln_punching_want(pln_punching *punching, const pollen_key *peer, uint64_t attempt,
-                       pln_dur delay, pln_ts deadline, pln_now now);
-
 /* No punch with this peer is wanted any more, whoever asks. */
 void pln_punching_forget(pln_punching *punching, const pollen_key *peer, pln_now now);
-
-typedef struct pln_punch_failure {
-    pollen_key peer;
-    uint64_t attempt;
-} pln_punch_failure;
-
-bool pln_punching_poll_failure(pln_punching *punching, pln_punch_failure *ret);
-
-/* A dial along a hole is over. */
-void pln_punching_dialled(pln_punching *punching, const pln_mesh_event *event, pln_now now);
 
 /* ---- Input and output ------------------------------------------------------------------------ */
 

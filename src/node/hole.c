@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/hole.h"
+
+#include <utlist.h>
+
+#include "base/assert.h"
+#include "base/heap.h"
+#include "base/key.h"
+#include "base/mem.h"
+#include "node/node.h"
+
+/* The larger key leaves the first dial to the smaller one for so long. */
+#define YIELD PLN_MS(250)
+#define DIAL_TIME PLN_S(3)
+
+struct pln_hole {
+    pln_hole *prev, *next;
+    pollen_key peer;
+    pln_path path;
+    pln_op op;       /* 0: not dialled yet. */
+    pln_timer timer; /* Dials. */
+};
+
+void pln_holes_init(pln_holes *holes, pln_mesh *mesh, pln_sock *sock, const pollen_key *self) {
+    *holes = (pln_holes){.mesh = mesh, .sock = sock, .self = *self};
+    pln_heap_init(&holes->timers);
+}
+
+static void destroy(pln_holes *holes, pln_hole *hole) {
+    PLN_ASSERT(holes->count > 0);
+    holes->count--;
+    pln_heap_cancel(&holes->timers, &hole->timer);
+    DL_DELETE(holes->list, hole);
+    pln_free(hole);
+}
+
+void pln_holes_fini(pln_holes *holes) {
+    while (holes->list != NULL) {
+        destroy(holes, holes->list);
+    }
+    PLN_ASSERT(holes->count == 0);
+    pln_heap_fini(&holes->timers);
+}
+
+bool pln_holes_has(const pln_holes *holes, const pollen_key *peer, const pln_path *path) {
+    const pln_hole *hole;
+    DL_FOREACH(holes->list, hole) {
+        if (pln_key_equal(&hole->peer, peer) && pln_path_equal(&hole->path, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void dial(pln_holes *holes, pln_hole *hole, pln_now now) {
+    PLN_ASSERT(hole->op == 0);
+    hole->op = PLN_OP_NODE | PLN_OP_HOLE | ++holes->last_op;
+    pln_mesh_connect(holes->mesh, hole->op, &hole->peer, &hole->path, 1,
+                     pln_ts_add(now.mono, DIAL_TIME), now);
+}
+
+void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path, pln_now now) {
+    if (holes->count >= PLN_HOLES_MAX || pln_mesh_has_session(holes->mesh, peer)) {
+        return;
+    }
+    pln_hole *hole = pln_calloc(1, sizeof *hole);
+    if (hole == NULL) {
+        return;
+    }
+    hole->peer = *peer;
+    hole->path = *path;
+    pln_timer_init(&hole->timer);
+    DL_APPEND(holes->list, hole);
+    holes->count++;
+    const bool yields = pln_key_compare(&holes->self, peer) > 0;
+    if (!yields || !pln_heap_set(&holes->timers, &hole->timer, pln_ts_add(now.mono, YIELD))) {
+        dial(holes, hole, now);
+    }
+}
+
+void pln_holes_drop(pln_holes *holes, const pollen_key *peer) {
+    pln_hole *hole, *next;
+    DL_FOREACH_SAFE(holes->list, hole, next) {
+        if (hole->op == 0 && pln_key_equal(&hole->peer, peer)) {
+            destroy(holes, hole);
+        }
+    }
+}
+
+void pln_holes_dialled(pln_holes *holes, const pln_mesh_event *event, pln_now now) {
+    pln_hole *hole, *next;
+    DL_FOREACH_SAFE(holes->list, hole, next) {
+        if (hole->op == event->op) {
+            if (event->err != POLLEN_OK) {
+                pln_sock_hole_failed(holes->sock, &hole->peer, &hole->path, now.mono);
+            }
+            destroy(holes, hole);
+            return;
+        }
+    }
+}
+
+void pln_holes_handle_timeout(pln_holes *holes, pln_now now) {
+    pln_timer *timer;
+    while ((timer = pln_heap_pop(&holes->timers, now.mono)) != NULL) {
+        dial(holes, PLN_TIMER_OWNER(timer, pln_hole, timer), now);
+    }
+}
+
+pln_ts pln_holes_next_expiry(const pln_holes *holes) {
+    return pln_heap_next(&holes->timers);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Holes that a punch has found, and the dials along them.  The end with the smaller key dials at
+ * once and the other one a moment later: as a rule there is one handshake.  Dials of one peer race;
+ * the mesh keeps one session.
+ */
+#ifndef PLN_NODE_HOLE_H
+#define PLN_NODE_HOLE_H
+
+#include "base/heap.h"
+#include "mesh/mesh.h"
+#include "sock/sock.h"
+
+typedef struct pln_hole pln_hole;
+
+/* Set in the ops of dials along holes, beside PLN_OP_NODE. */
+#define PLN_OP_HOLE (1ull << 61)
+
+typedef struct pln_holes {
+    pln_mesh *mesh; /* Borrowed. */
+    pln_sock *sock; /* Borrowed: is told of dials that fail. */
+    pollen_key self;
+    pln_hole *list;
+    size_t count;
+    pln_heap timers;
+    uint64_t last_op;
+} pln_holes;
+
+void pln_holes_init(pln_holes *holes, pln_mesh *mesh, pln_sock *sock, const pollen_key *self);
+void pln_holes_fini(pln_holes *holes); /* Accepts a zeroed one. */
+
+/* Dials along it, now or a moment later; nothing when the peer has a session, there are
+ * PLN_HOLES_MAX, or there is no memory. */
+void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path, pln_now now);
+
+/* A dial with PLN_OP_HOLE is over. */
+void pln_holes_dialled(pln_holes *holes, const pln_mesh_event *event, pln_now now);
+
+bool pln_holes_has(const pln_holes *holes, const pollen_key *peer, const pln_path *path);
+
+/* The peer has a session: dials that are under way end with the mesh's own race; those to come are
+ * not needed. */
+void pln_holes_drop(pln_holes *holes, const pollen_key *peer);
+
+void pln_holes_handle_timeout(pln_holes *holes, pln_now now);
+pln_ts pln_holes_next_expiry(const pln_holes *holes);
+
+#endif

@@ -121,10 +121,12 @@ def picture(rows):
     cells = {row.pair: row for row in pairs}
     width = LEFT + CELL_W * max(len(sites), 4) + 20
     height = TOP + CELL_H * len(sites) + 30 + CELL_H * len(others) + 20
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+    lines = ["<!-- SPDX-License-Identifier: Apache-2.0 -->",
+             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
              f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">',
              '<rect width="100%" height="100%" fill="white"/>',
-             _text(10, 22, "Direct sessions, and half of them within", 'font-size="15"')]
+             _text(10, 22, "How many trials ended with a direct session, and how fast half of those did",
+                   'font-size="14"')]
     for i, site in enumerate(sites):
         lines.append(_text(LEFT + CELL_W * (i + 0.5), TOP - 8, site, 'text-anchor="middle"'))
         lines.append(_text(LEFT - 8, TOP + CELL_H * i + 21, site, 'text-anchor="end"'))

@@ -14,9 +14,9 @@
  * the newest one known, change nothing.
  *
  * Beside this machine, a store that is alone probes.  It is alone while no peer has a session; then
- * every permanent peer is to be dialled twice a second, whatever its state and its delays, so that
- * a node that was there before its only peer, or came back before it, joins within a second of
- * that.  At most eight peers at once, in turn.  A probe has no id and no deadline and counts for no
+ * every permanent peer is to be dialled each second, whatever its state and its delays, so that a
+ * node that was there before its only peer, or came back before it, joins about a second after
+ * it.  At most eight peers at once, in turn.  A probe has no id and no deadline and counts for no
  * stage; what comes of it is a CONNECT or nothing, but for a refusal, which ends the probing of
  * that peer until it is dialled again by itself or RETRY forgets the refusal.
  *
@@ -86,7 +86,7 @@ typedef struct pollen_peer_store_config {
     uint64_t refused_delay_ns;       /* After a refusal, doubled every time; default 60 s, ... */
     uint64_t refused_delay_max_ns;   /* ... up to this; default an hour. */
     size_t peers_max;                /* Default and maximum 131072. */
-    uint64_t probe_interval_ns;      /* Default 500 ms, 0: no probes. */
+    uint64_t probe_interval_ns;      /* Default 1 s, 0: no probes. */
 } pollen_peer_store_config;
 
 POLLEN_API void pollen_peer_store_config_init(pollen_peer_store_config *config);

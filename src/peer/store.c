@@ -47,7 +47,7 @@ void pollen_peer_store_config_init(pollen_peer_store_config *config) {
         .refused_delay_ns = PLN_S(60),
         .refused_delay_max_ns = PLN_S(3600),
         .peers_max = PLN_PEERS_MAX,
-        .probe_interval_ns = PLN_MS(500),
+        .probe_interval_ns = PLN_S(1),
     };
 }
 

@@ -66,6 +66,7 @@ static bool hold(pln_coordinator *coordinator, const pollen_key *to, pln_bytes *
 
 static void trigger(pln_coordinator *coordinator, const end *to, const end *other, pln_dur delay,
                     pln_now now) {
+    PLN_ASSERT(to->neighbour != other->neighbour);
     pln_punch_trigger msg = {.peer = other->session.peer,
                              .self_addr = to->session.conn.path.remote,
                              .peer_addr = other->session.conn.path.remote};

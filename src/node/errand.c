@@ -100,6 +100,7 @@ bool pln_errands_poll_failure(pln_errands *errands, pln_punch_failure *ret) {
 /* ---- Who is asked ---------------------------------------------------------------------------- */
 
 bool pln_errand_was_asked(const pln_errand *errand, const pollen_key *coordinator) {
+    PLN_ASSERT(errand->asked_count <= PLN_ERRAND_COORDINATORS_MAX);
     for (size_t i = 0; i < errand->asked_count; i++) {
         if (pln_key_equal(&errand->asked[i], coordinator)) {
             return true;

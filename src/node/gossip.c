@@ -149,6 +149,7 @@ static pln_gossip_partner *add_partner(pln_gossip *gossip, const pln_session_inf
     if (partner == NULL) {
         return NULL;
     }
+    PLN_ASSERT(*find(gossip, &info->peer) == NULL);
     pln_timer_init(&partner->round);
     pln_gossip_peer_init(&partner->peer, &info->peer, info->speaks_2, info->envelope_max, now.mono);
     if (!plan_round(gossip, partner, now)) {
@@ -193,6 +194,7 @@ void pln_gossip_disconnected(pln_gossip *gossip, const pollen_key *peer) {
     pln_gossip_partner **at = find(gossip, peer);
     if (*at != NULL) {
         pln_gossip_partner *partner = *at;
+        PLN_ASSERT(gossip->partner_count > 0);
         *at = partner->next;
         gossip->partner_count--;
         pln_heap_cancel(&gossip->rounds, &partner->round);

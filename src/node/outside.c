@@ -51,6 +51,7 @@ size_t pln_outside_addrs(const pln_outside *outside, pollen_addr *ret, size_t ma
         ret[count] = list->locals[count];
         count++;
     }
+    PLN_ASSERT(list->local_count <= PLN_NAT_LOCALS_MAX);
     const pollen_addr *external = &outside->verdict.external;
     const bool seen = external->port != 0 && !pln_outside_is_local(outside, external);
     if (seen && count < max) {

@@ -55,6 +55,7 @@ static void add_target(pln_punch_plan *to, const pln_outside *outside, const pol
             return;
         }
     }
+    PLN_ASSERT(to->target_count <= PLN_PUNCH_TARGETS_MAX);
     /* Our own address in another network of the same numbers, or ourselves. */
     if (to->target_count < PLN_PUNCH_TARGETS_MAX && !pln_outside_is_local(outside, addr)) {
         to->targets[to->target_count++] = (pln_punch_target){.addr = *addr, .kind = kind};
@@ -153,6 +154,8 @@ static bool leaves_the_first_step(const pln_punch_plan *to) {
 
 static void start_punch(pln_punching *punching, pln_errand *errand, const pln_punch_trigger *msg,
                         pln_now now) {
+    PLN_ASSERT(pln_key_equal(&errand->peer, &msg->peer));
+    PLN_ASSERT(!pln_key_equal(&msg->peer, &punching->self));
     errand->speaks_2 = errand->speaks_2 || msg->has_whereabouts;
     pln_punch_plan to = {.peer = msg->peer,
                          .attempt = errand->attempt,
@@ -347,6 +350,7 @@ bool pln_punching_poll_socket(pln_punching *punching, pln_socket_wish *ret, pln_
         switch (event.kind) {
         case PLN_SOCK_OPEN_SOCKET:
         case PLN_SOCK_CLOSE_SOCKET:
+            PLN_ASSERT(event.via != PLN_VIA_MAIN);
             *ret = (pln_socket_wish){.via = event.via, .open = event.kind == PLN_SOCK_OPEN_SOCKET};
             return true;
         case PLN_SOCK_HOLE:

@@ -234,7 +234,8 @@ POLLEN_API size_t pollen_mesh_max_envelope(pollen_mesh *mesh, const pollen_key *
 
 /*
  * Waits for the next whole envelope of any peer; peers are served in turn, so that one that floods
- * does not starve the others.
+ * does not starve the others.  What nodes say to each other by themselves is served by the mesh and
+ * does not come here; but gossip of others does without `gossip`, so look at the kind.
  *
  * Owner:  ret_packet is the caller's: pollen_packet_fini().
  * Errors: POLLEN_ETIMEDOUT, POLLEN_ECANCELED, POLLEN_ECLOSED

@@ -78,7 +78,8 @@ def _mapped(filtering, hairpin_address):
     chains = []
     if hairpin_address:
         # Back in from the lan, to our public address: by the same table, and from our public address.
-        arriving.append(f'iifname "lan*" ip daddr {hairpin_address} meta l4proto udp dnat ip to udp dport map @mappings')
+        arriving.append(f'iifname "lan*" ip daddr {hairpin_address} meta l4proto udp '
+                        "dnat ip to udp dport map @mappings")
         chains.append(_chain("hairpin", "nat", "postrouting", "srcnat + 1",
                              f'iifname "lan*" oifname "lan*" ct status dnat snat to {hairpin_address}'))
         remember = remember.replace("\n  }", "\n" + "\n".join(

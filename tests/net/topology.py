@@ -153,7 +153,8 @@ class Topology:
                 self.setup[node.space] += [f"addr add {node.address}/24 dev eth0", "route add default via 192.168.1.1"]
             else:
                 node.address = f"192.168.{i + 1}.2"
-                self._cable(router, f"lan{i + 1}", node.space, "eth0", [(f"192.168.{i + 1}.1/24", f"{node.address}/24")])
+                self._cable(router, f"lan{i + 1}", node.space, "eth0",
+                            [(f"192.168.{i + 1}.1/24", f"{node.address}/24")])
         return a, b
 
     # -- Doing it ---------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ static void note_birthday(sock_memory *memory, const sock_punch *punch, pln_punc
         memory->failures = 0;
     } else if (punch->birthday && is_birthday_undone(punch, end)) {
         memory->birthday_at = punch->birthday_before;
-    } else if (punch->birthday) {
+    } else if (punch->birthday && end != PLN_PUNCH_HELD) {
         memory->failures++;
     }
 }
@@ -174,14 +174,34 @@ static void start_spray(sock_punch *punch, pln_ts now) {
     punch->spray_at = now;
 }
 
-static bool other_birthday(const pln_sock *sock, const sock_punch *self) {
+static sock_punch *other_birthday(const pln_sock *sock, const sock_punch *self) {
     for (size_t i = 0; i < sock->punch_count; i++) {
-        const sock_punch *punch = sock->punches[i];
+        sock_punch *punch = sock->punches[i];
         if (punch != self && punch->birthday && !punch->ended) {
-            return true;
+            return punch;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* Else a member that triggers all day would have every birthday of ours. */
+static bool may_displace(const sock_punch *punch, const sock_punch *other) {
+    return !punch->plan.unasked && other->plan.unasked && other->stats.holes == 0;
+}
+
+static void hold(pln_sock *sock, sock_punch *punch, pln_ts until, pln_ts now) {
+    punch->stats.retry_at = until > now ? until : now;
+    pln_sock_punch_end(sock, punch, PLN_PUNCH_HELD, now);
+}
+
+/* False: another punch has it. */
+static bool clear_the_way(pln_sock *sock, const sock_punch *punch, pln_ts now) {
+    sock_punch *other = other_birthday(sock, punch);
+    if (other != NULL && may_displace(punch, other)) {
+        hold(sock, other, pln_ts_add(now, PLN_BIRTHDAY_INTERVAL), now);
+        other = NULL;
+    }
+    return other == NULL;
 }
 
 /* Takes the node's one birthday.  False: held back; then the punch waits, or has ended. */
@@ -191,7 +211,7 @@ static bool take_birthday(pln_sock *sock, sock_punch *punch, pln_ts now) {
     }
     sock_memory *memory = &sock->memories[punch->memory];
     pln_ts allowed_at = pln_sock_birthday_allowed_at(sock, memory, &punch->aim);
-    if (pln_ts_reached(allowed_at, now) && !other_birthday(sock, punch)) {
+    if (pln_ts_reached(allowed_at, now) && clear_the_way(sock, punch, now)) {
         punch->birthday = true;
         punch->birthday_before = memory->birthday_at;
         memory->birthday_at = now;
@@ -200,8 +220,7 @@ static bool take_birthday(pln_sock *sock, sock_punch *punch, pln_ts now) {
     }
     pln_ts give_up = pln_ts_add(punch->plan.at, HELD_AFTER);
     if (pln_ts_reached(give_up, now)) {
-        punch->stats.retry_at = allowed_at > now ? allowed_at : now;
-        pln_sock_punch_end(sock, punch, PLN_PUNCH_HELD, now);
+        hold(sock, punch, allowed_at, now);
     } else {
         punch->retry_at = pln_ts_min(pln_ts_add(now, HELD_RETRY), give_up);
     }

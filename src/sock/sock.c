@@ -108,11 +108,20 @@ static pollen_err create_punch(pln_sock *sock, const pln_punch_plan *plan, pln_t
     return POLLEN_OK;
 }
 
+static bool has_room(const pln_sock *sock, const pln_punch_plan *plan) {
+    size_t unasked = 0;
+    for (size_t i = 0; i < sock->punch_count; i++) {
+        unasked += sock->punches[i]->plan.unasked;
+    }
+    return sock->punch_count < PLN_PUNCHES_MAX &&
+           (!plan->unasked || unasked < PLN_PUNCHES_UNASKED_MAX);
+}
+
 pollen_err pln_sock_start(pln_sock *sock, const pln_punch_plan *plan, pln_ts now) {
     if (pln_sock_punch_find(sock, &plan->peer) != NULL) {
         return POLLEN_EAGAIN;
     }
-    if (sock->punch_count == PLN_PUNCHES_MAX) {
+    if (!has_room(sock, plan)) {
         return POLLEN_ELIMIT;
     }
     sock_punch *punch;
@@ -125,6 +134,13 @@ pollen_err pln_sock_start(pln_sock *sock, const pln_punch_plan *plan, pln_ts now
     sock->punch_count++;
     pln_sock_punch_advance(sock, punch, now);
     return POLLEN_OK;
+}
+
+void pln_sock_want(pln_sock *sock, const pollen_key *peer) {
+    sock_punch *punch = pln_sock_punch_find(sock, peer);
+    if (punch != NULL) {
+        punch->plan.unasked = false;
+    }
 }
 
 size_t pln_sock_add_targets(pln_sock *sock, const pollen_key *peer, const pln_punch_target *targets,

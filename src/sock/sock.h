@@ -67,6 +67,7 @@ typedef struct pln_punch_plan {
     pln_punch_target targets[PLN_PUNCH_TARGETS_MAX]; /* The best first; usually the observed one. */
     pln_nat_brief ours;
     pln_nat_brief theirs;
+    bool unasked;    /* Only others asked for it: it gives way to those that we want. */
     bool one_shot;   /* The peer sends each probe once, at the start, as the reference does. */
     pln_ts at;       /* Both sides fire then; a time gone by means now. */
     pln_ts deadline; /* No probe is sent from then on. */
@@ -79,10 +80,13 @@ typedef struct pln_punch_plan {
  * Owner:  plan is copied.
  * Errors: POLLEN_EADDR   no fit target
  *         POLLEN_EAGAIN  one with this peer is under way: see pln_sock_add_targets()
- *         POLLEN_ELIMIT  PLN_PUNCHES_MAX are under way
+ *         POLLEN_ELIMIT  PLN_PUNCHES_MAX are under way, or PLN_PUNCHES_UNASKED_MAX unasked ones
  *         POLLEN_ENOMEM
  */
 POLLEN_MUST_USE pollen_err pln_sock_start(pln_sock *sock, const pln_punch_plan *plan, pln_ts now);
+
+/* An unasked punch with this peer is one that we want from now on.  None: nothing. */
+void pln_sock_want(pln_sock *sock, const pollen_key *peer);
 
 /* More addresses for the punch that is under way, such as what a second coordinator sees.  Known
  * and unfit ones, and those beyond the maximum, are left out.  Returns how many are new. */

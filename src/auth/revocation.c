@@ -100,16 +100,11 @@ static bool is_at(const pln_revocations *set, size_t place, const pollen_key *ke
 }
 
 static pollen_err reserve(pln_revocations *set) {
-    if (set->count < set->cap) {
-        return POLLEN_OK;
-    }
-    size_t cap = set->cap == 0 ? 8 : 2 * set->cap; /* Far from overflow: PLN_REVOCATIONS_MAX. */
-    pln_revocation *items = pln_realloc(set->items, cap * sizeof(*items));
+    pln_revocation *items = pln_grow(set->items, set->count, &set->cap, sizeof(*items), 8);
     if (items == NULL) {
         return POLLEN_ENOMEM;
     }
     set->items = items;
-    set->cap = cap;
     return POLLEN_OK;
 }
 

@@ -65,19 +65,12 @@ static void settle(pln_heap *heap, size_t slot, pln_timer *timer) {
 }
 
 static bool reserve(pln_heap *heap) {
-    if (heap->count < heap->cap) {
-        return true;
-    }
-    if (heap->cap > SIZE_MAX / (2 * sizeof(*heap->slots))) {
-        return false;
-    }
-    size_t cap = heap->cap == 0 ? HEAP_CAP_FIRST : 2 * heap->cap;
-    pln_timer **slots = pln_realloc(heap->slots, cap * sizeof(*slots));
+    pln_timer **slots =
+        pln_grow(heap->slots, heap->count, &heap->cap, sizeof(*slots), HEAP_CAP_FIRST);
     if (slots == NULL) {
         return false;
     }
     heap->slots = slots;
-    heap->cap = cap;
     return true;
 }
 

@@ -101,16 +101,13 @@ static size_t find_slot(const pln_mesh *mesh, const pollen_key *key) {
 }
 
 static bool reserve_slot(pln_mesh *mesh) {
-    if (mesh->registered_count < mesh->registered_cap) {
-        return true;
-    }
-    size_t cap = mesh->registered_cap == 0 ? REGISTERED_CAP_FIRST : 2 * mesh->registered_cap;
-    pln_mesh_peer **grown = pln_realloc(mesh->registered, cap * sizeof(pln_mesh_peer *));
+    pln_mesh_peer **grown =
+        pln_grow(mesh->registered, mesh->registered_count, &mesh->registered_cap,
+                 sizeof(pln_mesh_peer *), REGISTERED_CAP_FIRST);
     if (grown == NULL) {
         return false;
     }
     mesh->registered = grown;
-    mesh->registered_cap = cap;
     return true;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the node share: node.c has its life, its inputs and its outputs; dials.c does
- * what the peer store wants; news.c stands between the node and gossip; events.c hears what the mesh
- * reports.  Whatever they do is done at node->now.
+ * what the peer store wants; news.c stands between the node and gossip; events.c hears what the
+ * mesh reports.  Whatever they do is done at node->now.
  */
 #ifndef PLN_NODE_CORE_H
 #define PLN_NODE_CORE_H

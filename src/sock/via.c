@@ -24,16 +24,11 @@ sock_via *pln_sock_via_find(const pln_sock *sock, uint32_t via) {
 }
 
 static bool make_room(pln_sock *sock) {
-    if (sock->via_count < sock->via_cap) {
-        return true;
-    }
-    size_t cap = sock->via_cap == 0 ? 32 : sock->via_cap * 2;
-    sock_via *vias = pln_realloc(sock->vias, cap * sizeof(*vias));
+    sock_via *vias = pln_grow(sock->vias, sock->via_count, &sock->via_cap, sizeof(*vias), 32);
     if (vias == NULL) {
         return false;
     }
     sock->vias = vias;
-    sock->via_cap = cap;
     return true;
 }
 

@@ -67,16 +67,11 @@ sock_way *pln_sock_way_find(sock_punch *punch, uint32_t via, const pollen_addr *
 
 /* Room for the next one; the number of ways is bounded by those who add them. */
 static bool make_room(sock_punch *punch) {
-    if (punch->way_count < punch->way_cap) {
-        return true;
-    }
-    size_t cap = punch->way_cap == 0 ? 16 : punch->way_cap * 2;
-    sock_way *ways = pln_realloc(punch->ways, cap * sizeof(*ways));
+    sock_way *ways = pln_grow(punch->ways, punch->way_count, &punch->way_cap, sizeof(*ways), 16);
     if (ways == NULL) {
         return false;
     }
     punch->ways = ways;
-    punch->way_cap = cap;
     return true;
 }
 

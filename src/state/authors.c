@@ -178,16 +178,12 @@ bool pln_authors_make_room(pln_state *state, pln_author *author, size_t bytes) {
 /* ---- Coming and being vouched for ------------------------------------------------------------ */
 
 static bool reserve(pln_state *state) {
-    if (state->count < state->cap) {
-        return true;
-    }
-    size_t cap = state->cap == 0 ? 64 : 2 * state->cap;
-    pln_author **authors = pln_realloc(state->authors, cap * sizeof(pln_author *));
+    pln_author **authors =
+        pln_grow(state->authors, state->count, &state->cap, sizeof(pln_author *), 64);
     if (authors == NULL) {
         return false;
     }
     state->authors = authors;
-    state->cap = cap;
     return true;
 }
 

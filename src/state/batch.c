@@ -11,17 +11,12 @@
 /* ---- Envelopes ------------------------------------------------------------------------------- */
 
 bool pln_envelopes_push(pln_envelopes *list, pln_bytes *envelope) {
-    PLN_ASSERT(list->count <= list->cap);
-    if (list->count == list->cap) {
-        size_t cap = list->cap == 0 ? 8 : 2 * list->cap;
-        pln_bytes *items = pln_realloc(list->items, cap * sizeof(*items));
-        if (items == NULL) {
-            pln_bytes_fini(envelope);
-            return false;
-        }
-        list->items = items;
-        list->cap = cap;
+    pln_bytes *items = pln_grow(list->items, list->count, &list->cap, sizeof(*items), 8);
+    if (items == NULL) {
+        pln_bytes_fini(envelope);
+        return false;
     }
+    list->items = items;
     list->items[list->count++] = *envelope;
     *envelope = (pln_bytes){0};
     return true;

@@ -8,16 +8,12 @@
 #include "state/internal.h"
 
 bool pln_state_events_reserve(pln_state *state) {
-    if (state->queue_end < state->queue_cap) {
-        return true;
-    }
-    size_t cap = state->queue_cap == 0 ? 16 : 2 * state->queue_cap;
-    pln_state_event *queue = pln_realloc(state->queue, cap * sizeof(*queue));
+    pln_state_event *queue =
+        pln_grow(state->queue, state->queue_end, &state->queue_cap, sizeof(*queue), 16);
     if (queue == NULL) {
         return false;
     }
     state->queue = queue;
-    state->queue_cap = cap;
     return true;
 }
 

@@ -152,8 +152,9 @@ enum { PLN_ISSUED_MAX = 1024 };
 
 /* ---- Hole punching --------------------------------------------------------------------------- */
 
-enum { PLN_PUNCHES_MAX = 32 };       /* At once; a node that joins a large cluster takes turns. */
-/* Of these, such as only others asked for: a member that triggers all day does not take them all. */
+enum { PLN_PUNCHES_MAX = 32 }; /* At once; a node that joins a large cluster takes turns. */
+
+/* Of these, such as only others asked for: a member that triggers all day leaves some to us. */
 enum { PLN_PUNCHES_UNASKED_MAX = 24 };
 enum { PLN_PUNCH_TARGETS_MAX = 16 }; /* As PLN_ADDRS_MAX. */
 

@@ -21,7 +21,7 @@ void *pln_realloc(void *block, size_t size);
 
 void pln_free(void *block); /* Accepts NULL. */
 
-/* Room for one more in a growing array: the block, moved and *cap doubled (`first` at the beginning)
+/* Room for one more in a growing array: the block, moved and *cap doubled (`first` at the start)
  * when its count had reached that.  NULL when there is no memory; then all is as it was. */
 void *pln_grow(void *items, size_t count, size_t *cap, size_t size, size_t first);
 

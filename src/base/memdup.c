@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies and arrays, apart from mem.c: the functions there are replaced at link time, which only reaches calls
- * that come from another file. */
+/* Copies and arrays, apart from mem.c: the functions there are replaced at link time, which only
+ * reaches calls that come from another file. */
 #include <stdint.h>
 #include <string.h>
 

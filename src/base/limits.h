@@ -242,6 +242,12 @@ enum { PLN_COORDINATOR_HELD_MAX = 1024 };
  * some thousand packets towards an address that we have to take the coordinator's word for. */
 enum { PLN_TRIGGERS_PER_S = 2, PLN_TRIGGERS_BURST = 16 };
 enum { PLN_TRIGGERS_ALL_PER_S = 8, PLN_TRIGGERS_ALL_BURST = 64 };
+/* Beyond these, from whom we asked, for each time that we did: one for our request, one for the
+ * peer's. */
+enum { PLN_TRIGGERS_PER_ASK = 2 };
+/* Where a neighbour says it sees us: it says so when a session starts or moves.  What is new is
+ * told to all others. */
+enum { PLN_OBSERVED_PER_S = 2, PLN_OBSERVED_BURST = 16 };
 
 /* Peers that we may be asking coordination for, and holes that are being dialled. */
 enum { PLN_ERRANDS_MAX = 256, PLN_HOLES_MAX = 64 };

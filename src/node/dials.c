@@ -51,8 +51,8 @@ static bool is_behind_nat(const pln_node *node, const pollen_key *peer) {
  * dial as well, at once where a NAT is known and otherwise when nobody has answered for a while. */
 static void accompany(pln_node *node, const pollen_peer_output *output) {
     const pln_dur patience = is_behind_nat(node, &output->peer) ? 0 : NAT_PATIENCE;
-    const bool wanted = pln_errands_want(&node->punching.errands, &output->peer, 0, patience,
-                                         output->deadline_ns, node->now);
+    const bool wanted = pln_punching_want(&node->punching, &output->peer, 0, patience,
+                                          output->deadline_ns, node->now);
     (void)wanted; /* The dial goes on without. */
 }
 
@@ -89,8 +89,8 @@ static size_t paths_to(const pollen_addr *addrs, size_t addr_count, bool without
 
 static void request_punch(pln_node *node, const pollen_peer_output *output) {
     PLN_ASSERT(output->attempt != 0); /* Which would make it silent. */
-    if (!pln_errands_want(&node->punching.errands, &output->peer, output->attempt, 0,
-                          output->deadline_ns, node->now)) {
+    if (!pln_punching_want(&node->punching, &output->peer, output->attempt, 0, output->deadline_ns,
+                           node->now)) {
         pln_node_fail_attempt(node, &output->peer, output->attempt, POLLEN_END_NONE);
     }
 }

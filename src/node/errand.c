@@ -109,6 +109,16 @@ bool pln_errand_was_asked(const pln_errand *errand, const pollen_key *coordinato
     return false;
 }
 
+bool pln_errand_take_answer(pln_errand *errand, const pollen_key *coordinator) {
+    for (size_t i = 0; i < errand->asked_count; i++) {
+        if (errand->triggers[i] > 0 && pln_key_equal(&errand->asked[i], coordinator)) {
+            errand->triggers[i]--;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* One on our own machine sees nothing of the network between us and the peer. */
 static bool may_coordinate(const pln_errands *errands, const pln_errand *errand,
                            const pollen_key *member) {
@@ -151,7 +161,7 @@ bool pln_errands_can_ask(const pln_errands *errands, const pollen_key *peer) {
     return errand.asked_count > 0;
 }
 
-static void ask(pln_errands *errands, const pln_errand *errand, pln_now now) {
+static void ask(pln_errands *errands, pln_errand *errand, pln_now now) {
     const pln_punch_request msg = {.peer = errand->peer};
     pln_bytes envelope = {0};
     if (pln_punch_request_encode(&msg, &envelope) != POLLEN_OK) {
@@ -160,6 +170,7 @@ static void ask(pln_errands *errands, const pln_errand *errand, pln_now now) {
     for (size_t i = 0; i < errand->asked_count; i++) {
         pln_neighbours_tell(errands->neighbours,
                             pln_neighbours_find(errands->neighbours, &errand->asked[i]), now);
+        errand->triggers[i] = PLN_TRIGGERS_PER_ASK;
         (void)pln_node_send(errands->mesh, &errand->asked[i], &envelope, now);
     }
     pln_bytes_fini(&envelope);
@@ -205,6 +216,7 @@ bool pln_errands_want(pln_errands *errands, const pollen_key *peer, uint64_t att
     if (errand == NULL) {
         return false;
     }
+    errand->wanted = true;
     errand->attempt = attempt != 0 ? attempt : errand->attempt;
     errand->deadline = deadline > errand->deadline ? deadline : errand->deadline;
     if (!errand->punching) {

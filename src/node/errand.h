@@ -26,12 +26,14 @@ struct pln_errand {
     pln_ts deadline;
     pln_timer timer; /* Asks, or ends the errand. */
     unsigned asks;
+    bool wanted;   /* By us, not just by who sent a trigger. */
     bool speaks_2; /* So a trigger said of the peer. */
     bool punching; /* A trigger has come; planned with these: */
     bool one_shot;
     pln_nat_brief ours, theirs;
     size_t asked_count;
     pollen_key asked[PLN_ERRAND_COORDINATORS_MAX];
+    unsigned triggers[PLN_ERRAND_COORDINATORS_MAX]; /* That each may send for having been asked. */
 };
 
 typedef struct pln_errands {
@@ -87,6 +89,10 @@ void pln_errands_remove(pln_errands *errands, pln_errand *errand);
 void pln_errands_fail(pln_errands *errands, pln_errand *errand);
 
 bool pln_errand_was_asked(const pln_errand *errand, const pollen_key *coordinator);
+
+/* Takes one of the triggers that the coordinator may send because it was asked; false: none left.
+ * Else whoever was asked once could trigger for ever. */
+bool pln_errand_take_answer(pln_errand *errand, const pollen_key *coordinator);
 
 /* A punch goes by this plan; the errand waits for it. */
 void pln_errands_started(pln_errands *errands, pln_errand *errand, const pln_punch_plan *to,

@@ -19,6 +19,7 @@ typedef struct pln_neighbour {
     bool punched;        /* The path goes through a hole. */
     pln_bucket requests; /* Coordination it may ask of us, */
     pln_bucket triggers; /* and punches it may ask us for. */
+    pln_bucket observed; /* How often it may say where it sees us. */
 } pln_neighbour;
 
 typedef struct pln_neighbours {

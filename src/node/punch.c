@@ -90,9 +90,9 @@ static bool is_fit(const pollen_addr *addr) {
 
 /* Somebody we asked, or else a neighbour that does not ask too often.  Whom it names need not be
  * known: news of a member that has just come travels slower than its wish to meet us. */
-static bool may_trigger(pln_punching *punching, const pln_errand *errand, const pollen_key *from,
+static bool may_trigger(pln_punching *punching, pln_errand *errand, const pollen_key *from,
                         const pollen_key *peer, pln_ts now) {
-    if (errand != NULL && pln_errand_was_asked(errand, from)) {
+    if (errand != NULL && pln_errand_take_answer(errand, from)) {
         return true;
     }
     pln_neighbour *neighbour = pln_neighbours_find(&punching->neighbours, from);
@@ -161,6 +161,7 @@ static void start_punch(pln_punching *punching, pln_errand *errand, const pln_pu
                          .attempt = errand->attempt,
                          .ours = pln_nat_brief_of(&punching->outside.verdict),
                          .theirs = theirs_of(errand, msg),
+                         .unasked = !errand->wanted,
                          .one_shot = !errand->speaks_2,
                          .deadline = pln_ts_add(now.mono, UNASKED_PUNCH_TIME)};
     to.at = leaves_the_first_step(&to) ? pln_ts_add(now.mono, FIRST_STEP) : now.mono;
@@ -168,7 +169,7 @@ static void start_punch(pln_punching *punching, pln_errand *errand, const pln_pu
     fill_targets(punching, msg, &to);
     if (start_or_join(punching, errand, &to, now) == POLLEN_OK) {
         pln_errands_started(&punching->errands, errand, &to, now);
-    } else if (errand->asks == 0) {
+    } else if (!errand->wanted) {
         pln_errands_remove(&punching->errands, errand); /* It was for this trigger alone. */
     }
 }
@@ -293,10 +294,24 @@ static void tell_all(pln_punching *punching, pln_now now) {
     pln_neighbours_tell_all(&punching->neighbours, &ours, now);
 }
 
+bool pln_punching_want(pln_punching *punching, const pollen_key *peer, uint64_t attempt,
+                       pln_dur delay, pln_ts deadline, pln_now now) {
+    pln_sock_want(punching->sock, peer);
+    return pln_errands_want(&punching->errands, peer, attempt, delay, deadline, now);
+}
+
+/* Each may be another one, which all neighbours are told of and every errand begins anew for. */
+static bool may_observe(pln_punching *punching, const pollen_key *peer, pln_ts now) {
+    pln_neighbour *neighbour = pln_neighbours_find(&punching->neighbours, peer);
+    return neighbour != NULL &&
+           pln_bucket_take(&neighbour->observed, PLN_OBSERVED_PER_S, PLN_OBSERVED_BURST, now);
+}
+
 bool pln_punching_observed(pln_punching *punching, const pollen_key *peer, const pollen_addr *seen,
                            pln_now now) {
     pln_session_info info;
-    if (pln_mesh_session_info(punching->mesh, peer, &info) != POLLEN_OK) {
+    if (pln_mesh_session_info(punching->mesh, peer, &info) != POLLEN_OK ||
+        !may_observe(punching, peer, now.mono)) {
         return false;
     }
     const pln_nat_observation observation = {.observer = *peer,

@@ -51,6 +51,10 @@ bool pln_punching_handle_packet(pln_punching *punching, const pollen_key *peer,
 bool pln_punching_observed(pln_punching *punching, const pollen_key *peer, const pollen_addr *seen,
                            pln_now now);
 
+/* As pln_errands_want(); a punch that only others asked for so far is ours as well from now on. */
+bool pln_punching_want(pln_punching *punching, const pollen_key *peer, uint64_t attempt,
+                       pln_dur delay, pln_ts deadline, pln_now now);
+
 /* Where our interfaces are.  True when we look different from outside now. */
 bool pln_punching_set_locals(pln_punching *punching, const pollen_addr *addrs, size_t count,
                              uint16_t port, pln_now now);

@@ -29,6 +29,7 @@ typedef struct nw_host {
     bool holds_events;
     size_t connected, disconnected;
     size_t to_nobody; /* Packets to addresses that none of the nodes has. */
+    size_t received;
     pollen_end_reason last_reason;
 } nw_host;
 
@@ -98,6 +99,7 @@ static inline void nw_run_ms(nw_fixture *f, unsigned ms) {
             nw_packet *p = &f->wire[k];
             const pln_datagram datagram = {
                 .path = {PLN_VIA_MAIN, p->from}, .data = p->bytes, .size = p->size};
+            f->hosts[p->to].received++;
             pln_node_handle_datagram(f->hosts[p->to].node, &datagram, f->now);
         }
         f->count = 0;

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a member can make a node send to others by talking about addresses and punches all day. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "node/send.h"
+#include "support/node_wire.h"
+#include "wire/envelope.h"
+
+static void send_to_here(nw_fixture *f, size_t from, pln_bytes *envelope) {
+    (void)pln_node_send(pln_node_mesh(f->hosts[from].node), nw_key_of(f, HERE), envelope, f->now);
+    pln_bytes_fini(envelope);
+}
+
+static void say_observed(nw_fixture *f, size_t from, uint16_t port) {
+    const pollen_addr seen = pln_addr_ipv4((const uint8_t[]){203, 0, 113, 9}, port);
+    pln_bytes envelope = {0};
+    assert_int_equal(pln_observed_address_encode(&seen, &envelope), POLLEN_OK);
+    send_to_here(f, from, &envelope);
+}
+
+/* Others are told what is new of us; a liar has something new all the time. */
+static void lies_about_where_we_are_seen_are_not_passed_on_one_by_one(void **state) {
+    enum { LIES = 3000 };
+    nw_fixture *f = *state;
+    nw_connect(f, HERE, MEMBER);
+    nw_connect(f, HERE, OTHER);
+    nw_run_ms(f, 5000);
+    const size_t before = f->hosts[OTHER].received;
+    for (uint16_t i = 0; i < LIES; i++) {
+        say_observed(f, MEMBER, (uint16_t)(1024 + i));
+        nw_run_ms(f, 1);
+    }
+    nw_run_ms(f, 1000);
+    const size_t told = f->hosts[OTHER].received - before;
+    print_message("%d lies: another peer got %zu packets\n", LIES, told);
+    assert_in_range(told, 0, 200);
+}
+
+static void trigger(nw_fixture *f, size_t from, const pollen_key *peer, pollen_nat_mapping nat) {
+    pln_punch_trigger msg = {.peer = *peer,
+                             .self_addr = f->hosts[HERE].addr,
+                             .peer_addr = pln_addr_ipv4((const uint8_t[]){198, 18, 0, 7}, 4242),
+                             .has_whereabouts = true};
+    msg.whereabouts.mapping = nat;
+    pln_bytes envelope = {0};
+    assert_int_equal(pln_punch_trigger_encode(&msg, &envelope), POLLEN_OK);
+    send_to_here(f, from, &envelope);
+}
+
+/* As the owner of the node does, which has no descriptors left. */
+static void open_no_sockets(nw_fixture *f) {
+    pln_socket_wish wish;
+    while (pln_node_poll_socket(f->hosts[HERE].node, &wish, f->now)) {
+        if (wish.open) {
+            pln_node_socket_failed(f->hosts[HERE].node, wish.via, f->now);
+        }
+    }
+}
+
+/* Whom we asked for a punch says, again and again, that the peer's NAT is another one. */
+static void who_was_asked_once_does_not_begin_punches_for_ever(void **state) {
+    enum { SECONDS = 30 };
+    nw_fixture *f = *state;
+    const pollen_key victim = {{7}};
+    const pollen_addr addr = pln_addr_ipv4((const uint8_t[]){198, 18, 0, 7}, 4242);
+    nw_connect(f, HERE, MEMBER);
+    nw_connect(f, HERE, OTHER);
+    nw_run_ms(f, 2000);
+    assert_int_equal(pln_node_add_bootstrap(f->hosts[HERE].node, &victim, &addr, 1, f->now),
+                     POLLEN_OK);
+    nw_run_ms(f, 1500); /* The dial is not answered, so that coordinators are asked. */
+    const size_t before = f->hosts[HERE].to_nobody;
+    for (unsigned i = 0; i < SECONDS * 100; i++) {
+        trigger(f, i % 2 == 0 ? MEMBER : OTHER, &victim,
+                i % 4 < 2 ? POLLEN_NAT_MAPPING_EASY : POLLEN_NAT_MAPPING_NONE);
+        nw_run_ms(f, 10);
+        open_no_sockets(f);
+    }
+    const size_t sent = f->hosts[HERE].to_nobody - before;
+    print_message("%d triggers: %zu packets\n", SECONDS * 100, sent);
+    assert_in_range(sent, 1, 1500);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, nw_setup, nw_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(lies_about_where_we_are_seen_are_not_passed_on_one_by_one),
+        TEST(who_was_asked_once_does_not_begin_punches_for_ever),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -213,7 +213,7 @@ static pln_exit fail_redeem(const pln_cli *cli, pollen_err err) {
                        : err == POLLEN_ECONSUMED || err == POLLEN_EEXPIRED
                            ? "on an admin of the cluster: pln invite"
                            : NULL;
-    return pln_fail_err(cli, err, hint, "join: redeeming the invite");
+    return pln_fail_err(cli, err, hint, "join");
 }
 
 pln_exit pln_join_redeem(pln_cli *cli, pln_join *join, int timeout_ms) {

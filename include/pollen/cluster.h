@@ -8,6 +8,9 @@
  * before its effect can be seen, unless the disk fails or takes more than a second.  A file that
  * can only be read in part is kept aside under another name.
  *
+ * What lists things returns how many there are, of which up to cap are filled, and 0 when the mesh
+ * is closed; cap 0 only counts.
+ *
  * Thread: every function is safe from any thread.
  */
 #ifndef POLLEN_CLUSTER_H
@@ -32,11 +35,10 @@ typedef struct pollen_member {
     size_t addr_count;
     uint16_t external_port; /* 0: not known. */
     int64_t cert_expiry;    /* Unix seconds; 0: not known. */
-    int64_t heard_ms;       /* So long ago; -1: only read from the file. */
+    int64_t heard_ms;       /* Milliseconds ago; -1: only read from the file. */
 } pollen_member;
 
-/* Members in the order of their keys, this node included.  Returns how many there are; up to cap
- * are filled. */
+/* In the order of their keys, this node included. */
 POLLEN_API size_t pollen_mesh_members(pollen_mesh *mesh, pollen_member *members, size_t cap);
 
 /* ---- Revocation ------------------------------------------------------------------------------ */
@@ -74,15 +76,15 @@ typedef struct pollen_service {
  */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_set_service(pollen_mesh *mesh, const char *name,
                                                               uint16_t port);
+
 /* A name that is not told is fine.  Errors: POLLEN_ENOTSUP, POLLEN_ENOMEM, POLLEN_ECLOSED */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_remove_service(pollen_mesh *mesh,
                                                                  const char *name);
 
-/* By provider, then name, ours included, without those of revoked members.  Returns how many there
- * are; up to cap are filled. */
+/* By provider, then name, ours included, without those of revoked members. */
 POLLEN_API size_t pollen_mesh_services(pollen_mesh *mesh, pollen_service *services, size_t cap);
 
-/* ---- Forwards ---------------------------------------------------------------------------------*/
+/* ---- Forwards -------------------------------------------------------------------------------- */
 
 #define POLLEN_FORWARD_BIND_BYTES 46 /* With the NUL. */
 
@@ -104,7 +106,8 @@ typedef struct pollen_forward {
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_set_forward(pollen_mesh *mesh,
                                                               const pollen_forward *forward,
                                                               bool on);
-/* Returns how many there are; up to cap are filled. */
+
+/* In no order. */
 POLLEN_API size_t pollen_mesh_forwards(pollen_mesh *mesh, pollen_forward *forwards, size_t cap);
 
 #ifdef __cplusplus

@@ -30,21 +30,22 @@ typedef enum pollen_nat_allocation {
     POLLEN_NAT_ALLOCATION_RANDOM,
 } pollen_nat_allocation;
 
-/* "easy", "sequential", ...: the names of the command's machine output. */
+/* "easy", "sequential", ...; "unknown" for a foreign number.  Static. */
 POLLEN_API const char *pollen_nat_mapping_name(pollen_nat_mapping mapping);
 POLLEN_API const char *pollen_nat_allocation_name(pollen_nat_allocation allocation);
 
-/* Our own address as peers that have a session told it last, newest first.  Returns how many there
- * are; up to cap are filled. */
 typedef struct pollen_observed {
     pollen_key peer;
-    pollen_addr addr;
+    pollen_addr addr; /* Ours, as the peer sees it. */
     int64_t age_ms;
 } pollen_observed;
+
+/* Our own address as peers that have a session told it last, newest first.  Returns how many there
+ * are, of which up to cap are filled; 0 when the mesh is closed. */
 POLLEN_API size_t pollen_mesh_observed_addrs(pollen_mesh *mesh, pollen_observed *observed,
                                              size_t cap);
 
-#define POLLEN_NAT_EVIDENCE_MAX 32
+#define POLLEN_NAT_EVIDENCE_MAX 32 /* As many observations are kept. */
 
 /* What one peer saw of us, and whether the verdict rests on it. */
 typedef struct pollen_nat_evidence {
@@ -64,7 +65,12 @@ typedef struct pollen_nat_report {
     pollen_nat_evidence evidence[POLLEN_NAT_EVIDENCE_MAX]; /* The newest first. */
 } pollen_nat_report;
 
-/* Errors: POLLEN_EINVAL, POLLEN_ECLOSED */
+/*
+ * The verdict of now, and what it rests on.
+ *
+ * Owner:  ret_report is filled by value.
+ * Errors: POLLEN_EINVAL, POLLEN_ENOMEM, POLLEN_ECLOSED
+ */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_nat_report(pollen_mesh *mesh,
                                                              pollen_nat_report *ret_report);
 

@@ -160,6 +160,7 @@ static pollen_err encode_live(const pln_ledger *ledger, pln_wall now, pln_bytes 
     size_t count = 0;
     for (const pln_ledger_node *node = ledger->head; node != NULL; node = node->hh.next) {
         if (!has_lapsed(node, now)) {
+            PLN_ASSERT(count < ledger->count);
             entries[count++] = node->entry;
         }
     }

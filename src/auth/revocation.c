@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/key.h"
 #include "base/mem.h"
 
@@ -129,6 +130,8 @@ pollen_err pln_revocations_add(pln_revocations *set, const pln_revocation *revoc
     if (err != POLLEN_OK) {
         return err;
     }
+    PLN_ASSERT(set->count < set->cap);
+    PLN_ASSERT(place <= set->count);
     memmove(set->items + place + 1, set->items + place, (set->count - place) * sizeof(*set->items));
     set->items[place] = copy;
     set->count++;

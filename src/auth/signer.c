@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/signer.h"
 
+#include "base/assert.h"
 #include "base/key.h"
 
 int64_t pln_not_after(pln_wall now, int64_t ttl_seconds) {
+    PLN_ASSERT(ttl_seconds > 0);
     int64_t end = pln_wall_add(now, ttl_seconds);
     return end < PLN_NOT_AFTER_MAX ? end : PLN_NOT_AFTER_MAX;
 }

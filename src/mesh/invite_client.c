@@ -124,6 +124,7 @@ void pln_invite_client_verdict(const pln_redeem *redeem, pln_failure *ret) {
 
 static void finish(pln_mesh *mesh, pln_redeem *redeem, const pln_op_result *result, pln_now now) {
     pln_mesh_op *op = redeem->op;
+    PLN_ASSERT(op->redeem == redeem);
     op->redeem = NULL;
     pln_ops_finish(mesh, op, result); /* Copies the detail, which may be the redeem's. */
     pln_invite_client_stop(mesh, redeem, now);
@@ -166,6 +167,7 @@ static invite_target *next_target(const pln_redeem *redeem) {
 }
 
 static void put_back(invite_target *target) {
+    PLN_ASSERT(target->tries < TRIES_MAX);
     target->tries++;
     target->state = target->tries < TRIES_MAX ? TARGET_UNTRIED : TARGET_DONE;
 }
@@ -216,6 +218,7 @@ static void on_resend(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
 
 static void on_timeout(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
     pln_redeem *redeem = PLN_TIMER_OWNER(alarm, pln_redeem, timeout);
+    PLN_ASSERT(redeem->active != NULL); /* The alarm is off while none is. */
     pln_failure_note(&redeem->failure, POLLEN_EUNREACHABLE, POLLEN_END_NONE,
                      "no answer to the invite");
     put_back(redeem->active->target);
@@ -234,6 +237,7 @@ void pln_invite_client_on_confirmed(pln_mesh *mesh, pln_link *link, pln_now now)
             close_leg(mesh, other, "replaced", now);
         }
     }
+    PLN_ASSERT(redeem->active == NULL);
     redeem->active = winner;
     pln_alarm_off(mesh, &redeem->stagger);
     pln_alarm_set(mesh, &redeem->timeout, pln_ts_add(now.mono, ANSWER_TIMEOUT));

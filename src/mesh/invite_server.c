@@ -18,6 +18,7 @@
 
 #include <utlist.h>
 
+#include "base/assert.h"
 #include "base/key.h"
 
 enum { GARBAGE_MAX = 8 };
@@ -49,6 +50,7 @@ typedef struct pln_invite_conn {
 /* ---- Life ------------------------------------------------------------------------------------ */
 
 static void free_conn(pln_mesh *mesh, pln_invite_conn *conn) {
+    PLN_ASSERT(mesh->invite_conn_count > 0);
     pln_link_remove(mesh, &conn->link);
     DL_DELETE(mesh->invite_conns, conn);
     mesh->invite_conn_count--;
@@ -78,6 +80,8 @@ static void on_deadline(pln_mesh *mesh, pln_alarm *alarm, pln_now now) {
 }
 
 static void send_answer(pln_mesh *mesh, pln_invite_conn *conn, pln_now now) {
+    PLN_ASSERT(conn->state == INVITE_ANSWERED);
+    PLN_ASSERT(conn->answer.size > 0);
     /* What does not go out now goes out with the next. */
     (void)pln_mesh_send_conn(mesh, conn->link.conn, &conn->answer, conn->answer_tag);
     pln_alarm_set(mesh, &conn->resend, pln_ts_add(now.mono, PLN_INVITE_RETRANSMIT));
@@ -152,6 +156,7 @@ void pln_invite_server_destroy_all(pln_mesh *mesh) {
 /* ---- Answers --------------------------------------------------------------------------------- */
 
 static void answer(pln_mesh *mesh, pln_invite_conn *conn, pln_now now) {
+    PLN_ASSERT(conn->state != INVITE_ANSWERED); /* There is one answer. */
     conn->state = INVITE_ANSWERED;
     conn->is_writer = false;
     send_answer(mesh, conn, now);
@@ -262,6 +267,7 @@ static size_t order_bootstraps(const pln_mesh *mesh, const pln_bootstraps *list,
 static pollen_err issue(const pln_mesh *mesh, const pln_invite_conn *conn,
                         const pln_invite_token *token, pln_now now, pln_join_token *ret_join,
                         pln_bytes *ret_answer) {
+    PLN_ASSERT(conn->is_verified); /* Nothing is signed for a stranger. */
     pln_bootstrap items[PLN_BOOTSTRAP_MAX];
     pln_invite_token trimmed = *token; /* Shallow: borrowed for the calls below. */
     trimmed.bootstrap = (pln_bootstraps){
@@ -300,6 +306,8 @@ static pollen_err issue(const pln_mesh *mesh, const pln_invite_conn *conn,
 /* Asks the owner to make the record durable; the ledger holds the answer from now on. */
 static pollen_err record(pln_mesh *mesh, pln_invite_conn *conn, const pln_invite_token *token,
                          const pln_bytes *join_wire, pln_now now) {
+    PLN_ASSERT(!mesh->ledger_busy); /* One write at a time. */
+    PLN_ASSERT(conn->is_verified);
     pln_event_node *node = pln_events_node(&mesh->events);
     if (node == NULL) {
         return POLLEN_ENOMEM;

@@ -420,10 +420,11 @@ static pln_dur backed_off(const model_conn *conn) {
     return model_pto(conn) << doublings;
 }
 
+/* As the real thing's: less than half of the idle timeout. */
 static pln_dur keep_alive(const model_conn *conn) {
     const pln_quic_config *config = &conn->quic->config;
-    return config->keep_alive < config->idle_timeout / 3 ? config->keep_alive
-                                                         : config->idle_timeout / 3;
+    const pln_dur share = config->idle_timeout / 30 * 13;
+    return config->keep_alive < share ? config->keep_alive : share;
 }
 
 static pln_ts idle_at(const model_conn *conn) {

@@ -189,8 +189,8 @@ static void tell_a_kept_peer(sim_world *world) {
 #define SHORT PLN_MS(100) /* Round trips, and a delayed acknowledgement or two. */
 #define PROBES                                                                                     \
     PLN_MS(500)           /* The real thing also looks for jumbo frames, so that PINGs are later. */
-#define RESETS PLN_S(11)  /* Whatever draws the reset: a PING within ten seconds. */
-#define REDIALS PLN_S(15) /* The same, and the jitter of the delay after it. */
+#define RESETS PLN_S(14)  /* Whatever draws the reset: a PING within thirteen seconds. */
+#define REDIALS PLN_S(18) /* The same, and the jitter of the delay after it. */
 
 const story stories[] = {
     {"connect", tell_connect, SHORT},

@@ -9,15 +9,18 @@ import contextlib
 import ctypes
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
 
 SKIPPED = 77
-NAMES = "/run/netns"
+SCRATCH = "/run"  # a file system of our own, once private() has been called
+NAMES = f"{SCRATCH}/netns"
 _INSIDE = "POLLEN_NET_INSIDE"
 _CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -33,7 +36,7 @@ def skip(why):
 def private():
     """Continues in namespaces of our own, or says why that is impossible and ends with status 77."""
     if os.environ.pop(_INSIDE, None):
-        for command in (["mount", "-t", "proc", "proc", "/proc"], ["mount", "-t", "tmpfs", "lab", "/run"]):
+        for command in (["mount", "-t", "proc", "proc", "/proc"], ["mount", "-t", "tmpfs", "lab", SCRATCH]):
             subprocess.run(command, check=True)
         os.mkdir(NAMES)
         run("ip", "link", "set", "lo", "up")
@@ -47,9 +50,22 @@ def private():
     trial = subprocess.run([*own, "nft", "add", "table", "ip", "trial"], capture_output=True, text=True, check=False)
     if trial.returncode != 0:
         skip(f"no network namespace with a firewall can be made here: {trial.stderr.strip()}")
-    os.environ[_INSIDE] = "yes"
     sys.stdout.flush()
-    os.execvp(own[0], [*own, sys.executable, *sys.argv])
+    sys.exit(_in_our_stead([*own, sys.executable, *sys.argv]))
+
+
+def _in_our_stead(command):
+    """The exit status of the command, which ends with us, whatever ends us."""
+    with subprocess.Popen(command, env=os.environ | {_INSIDE: "yes"},
+                          preexec_fn=lambda: _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)) as child:
+        def end(number, _):
+            child.kill()
+            sys.exit(128 + number)
+
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, end)
+        status = child.wait()
+    return status if status >= 0 else 128 - status
 
 
 def run(*command, text=None):

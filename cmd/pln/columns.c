@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,16 +36,43 @@ void pln_columns_init(pln_columns *columns, const char *const *titles) {
     }
 }
 
-/* Names come from other members: what would drive a terminal becomes "?".  C1 controls are two
- * bytes in UTF-8. */
-static void defuse(char *text) {
-    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
-        if (*at < ' ' || *at == 0x7f) {
-            *at = '?';
-        } else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f) {
-            at[0] = '?';
-            at[1] = '?';
+/* Bytes of the character at the text's beginning; 0: it is not UTF-8. */
+static size_t read_char(const unsigned char *text, uint32_t *ret) {
+    const size_t size = *text < 0x80   ? 1
+                        : *text < 0xc0 ? 0
+                        : *text < 0xe0 ? 2
+                        : *text < 0xf0 ? 3
+                                       : 4;
+    *ret = size < 2 ? *text : *text & (0x7fu >> size);
+    for (size_t i = 1; i < size; i++) {
+        if ((text[i] & 0xc0) != 0x80) {
+            return 0;
         }
+        *ret = *ret << 6 | (text[i] & 0x3fu);
+    }
+    return size;
+}
+
+/* Controls, and what turns the direction of writing, breaks lines, or takes no place: with these a
+ * name looks like another one. */
+static bool is_misleading(uint32_t c) {
+    return c < ' ' || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || c == 0x180e ||
+           (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+           (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c >= 0xe0000;
+}
+
+/* Names come from other members: what would drive a terminal, or deceive who reads it, becomes
+ * "?". */
+static void defuse(char *text) {
+    unsigned char *at = (unsigned char *)text;
+    while (*at != '\0') {
+        uint32_t c;
+        const size_t size = read_char(at, &c);
+        const size_t step = size == 0 ? 1 : size;
+        if (size == 0 || is_misleading(c)) {
+            memset(at, '?', step);
+        }
+        at += step;
     }
 }
 

@@ -199,8 +199,39 @@ static void columns_are_as_wide_as_what_is_in_them(void **state) {
     free(text);
 }
 
+/* Written from right to left, of no width, broken off, too long for what it is; and honest ones. */
+static void names_in_tables_look_like_what_they_are(void **state) {
+    static const char *const titles[] = {"A", NULL};
+    FILE *terminal = stdout;
+    char *text = NULL;
+    size_t size = 0;
+    pln_columns columns;
+    (void)state;
+    stdout = open_memstream(&text, &size);
+    assert_non_null(stdout);
+    pln_columns_init(&columns, titles);
+    pln_columns_add(&columns, "web\342\200\256moc", NULL);
+    pln_columns_add(&columns, "w\342\200\213eb\357\273\277", NULL);
+    pln_columns_add(&columns, "\342\200\250x\302\255y", NULL);
+    pln_columns_add(&columns, "a\303", NULL);
+    pln_columns_add(&columns, "b\300\212c\377\360\237", NULL);
+    pln_columns_add(&columns, "\360\237\214\273\346\274\242\303\251", NULL);
+    pln_columns_end(&columns);
+    fclose(stdout);
+    stdout = terminal;
+    assert_string_equal(text, "A\n"
+                              "web???moc\n"
+                              "w???eb???\n"
+                              "???x??y\n"
+                              "a?\n"
+                              "b??c???\n"
+                              "\360\237\214\273\346\274\242\303\251\n");
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_in_tables_look_like_what_they_are),
         cmocka_unit_test_setup_teardown(a_direct_peer_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_relayed_peer_is_a_warning, set_up, tear_down),
         cmocka_unit_test_setup_teardown(private_addresses_need_somebody_who_helps, set_up,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "wire/utf8.h"
 
 enum { CELL_BYTES = 512 };
 
@@ -36,23 +37,6 @@ void pln_columns_init(pln_columns *columns, const char *const *titles) {
     }
 }
 
-/* Bytes of the character at the text's beginning; 0: it is not UTF-8. */
-static size_t read_char(const unsigned char *text, uint32_t *ret) {
-    const size_t size = *text < 0x80   ? 1
-                        : *text < 0xc0 ? 0
-                        : *text < 0xe0 ? 2
-                        : *text < 0xf0 ? 3
-                                       : 4;
-    *ret = size < 2 ? *text : *text & (0x7fu >> size);
-    for (size_t i = 1; i < size; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-        *ret = *ret << 6 | (text[i] & 0x3fu);
-    }
-    return size;
-}
-
 /* Controls, and what turns the direction of writing, breaks lines, or takes no place: with these a
  * name looks like another one. */
 static bool is_misleading(uint32_t c) {
@@ -64,15 +48,16 @@ static bool is_misleading(uint32_t c) {
 /* Names come from other members: what would drive a terminal, or deceive who reads it, becomes
  * "?". */
 static void defuse(char *text) {
-    unsigned char *at = (unsigned char *)text;
-    while (*at != '\0') {
-        uint32_t c;
-        const size_t size = read_char(at, &c);
-        const size_t step = size == 0 ? 1 : size;
-        if (size == 0 || is_misleading(c)) {
+    uint8_t *at = (uint8_t *)text;
+    for (size_t left = strlen(text); left > 0;) {
+        uint32_t code;
+        const size_t size = pln_utf8_next(at, left, &code);
+        const size_t step = size == 0 ? 1 : size; /* A byte of no character. */
+        if (size == 0 || is_misleading(code)) {
             memset(at, '?', step);
         }
         at += step;
+        left -= step;
     }
 }
 

@@ -15,7 +15,7 @@ typedef struct word {
 static const word mappings[] = {
     {"none", "no NAT: peers see this node at an address of its own"},
     {"easy", "a NAT that shows one port to everybody: holes can be punched to anybody"},
-    {"hard", "a NAT that shows each peer another port: not every other one is got through from it"},
+    {"hard", "a NAT that shows each peer another port: holes lead to easy ones, seldom to hard"},
     {"unknown", "two connected peers, outside and not behind one address, are needed to tell"},
 };
 

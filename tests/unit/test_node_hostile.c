@@ -49,6 +49,9 @@ static void invent(nw_fixture *f, size_t liar, uint32_t from, uint32_t count) {
             events[i] = told_at(&key, 1, done + i);
         }
         assert_int_equal(rig_apply(state_of(f), nw_key_of(f, liar), &batch), POLLEN_OK);
+        for (uint32_t i = 0; i < AT_ONCE; i++) {
+            pln_gossip_event_fini(&events[i]);
+        }
         pln_node_state_changed(f->hosts[HERE].node);
     }
 }

@@ -324,20 +324,25 @@ static void test_hosts_in_the_core_see_each_other_as_they_are(void **state) {
     sim_net_destroy(w.net);
 }
 
+/* The first host is seen as the first port of the NAT numbered 1, and what comes back to that finds
+ * it. */
+static void assert_seen_outside_and_answered(wire *w) {
+    pollen_addr from = inside(1, INSIDE_PORT), to = remote(1, 5);
+    assert_true(passes(w, &from, &to, 0));
+    const pollen_addr outside = at(45, 0, 0, 1, 30000);
+    assert_true(pollen_addr_equal(&from, &outside));
+    pollen_addr back = remote(1, 5);
+    assert_true(passes(w, &back, &from, 0));
+    const pollen_addr host = inside(1, INSIDE_PORT);
+    assert_true(pollen_addr_equal(&from, &host));
+}
+
 static void test_a_host_behind_a_nat_is_seen_as_its_outside(void **state) {
     (void)state;
     wire w;
     wire_init(&w);
     put(&w, inside(1, 0), add_nat(&w, SIM_NAT_EDM_SEQ, 1, SIM_CORE, false));
-    pollen_addr from = inside(1, INSIDE_PORT), to = remote(1, 5);
-    assert_true(passes(&w, &from, &to, 0));
-    const pollen_addr outside = at(45, 0, 0, 1, 30000);
-    assert_true(pollen_addr_equal(&from, &outside));
-    /* And back. */
-    pollen_addr back = remote(1, 5);
-    assert_true(passes(&w, &back, &from, 0));
-    const pollen_addr host = inside(1, INSIDE_PORT);
-    assert_true(pollen_addr_equal(&from, &host));
+    assert_seen_outside_and_answered(&w);
     sim_net_destroy(w.net);
 }
 
@@ -391,14 +396,7 @@ static void test_a_nat_behind_a_nat_maps_twice(void **state) {
     const sim_realm carrier = add_nat(&w, SIM_NAT_EDM_SEQ, 1, SIM_CORE, false);
     const sim_realm home = add_nat(&w, SIM_NAT_PLAIN, 2, carrier, false);
     put(&w, inside(1, 0), home);
-    pollen_addr from = inside(1, INSIDE_PORT), to = remote(1, 5);
-    assert_true(passes(&w, &from, &to, 0));
-    const pollen_addr outside = at(45, 0, 0, 1, 30000);
-    assert_true(pollen_addr_equal(&from, &outside));
-    pollen_addr back = remote(1, 5);
-    assert_true(passes(&w, &back, &from, 0));
-    const pollen_addr host = inside(1, INSIDE_PORT);
-    assert_true(pollen_addr_equal(&from, &host));
+    assert_seen_outside_and_answered(&w);
     sim_net_destroy(w.net);
 }
 

@@ -246,7 +246,7 @@ static void sending_to_a_silent_peer_never_waits(void **state) {
     }
     qsort(took, SENDS, sizeof(took[0]), compare_times);
     assert_true(took[SENDS * 99 / 100] < 100000); /* Of network there would be none for 30 s. */
-    assert_true(full > 0); /* The queue has an end, and says so. */
+    assert_true(full > 0);                        /* The queue has an end, and says so. */
     /* Others do not notice. */
     pollen_packet packet;
     uint64_t rtt_us;

@@ -113,7 +113,8 @@ def rules(model, hairpin_address=None):
     if model == "noudp":
         return _table(_chain("passing", "filter", "forward", "filter", "meta l4proto udp drop"), _leaving("masquerade"))
     if model == "firewall":
-        return _table(_entering("meta l4proto ipv6-icmp accept"), family="ip6")
+        # ICMPv6, by its number: the name is in /etc/protocols, which a small system does not have.
+        return _table(_entering("meta l4proto 58 accept"), family="ip6")
     raise ValueError(f"no such NAT model: {model}")
 
 

@@ -342,12 +342,14 @@ bool pln_punching_set_locals(pln_punching *punching, const pollen_addr *addrs, s
 
 static void tell_end(const pln_punching *punching, const pln_sock_event *event) {
     char peer[PLN_KEY_SHORT_BYTES];
-    pln_logf(punching->log, PLN_LOG_INFO, "node",
-             "punch %s: %s by %s, hole after %llu ms, %zu probes, %zu ways, %zu sockets",
-             pln_key_short(&event->peer, peer), pln_punch_end_name(event->end),
-             pln_punch_method_name(event->stats.method),
-             (unsigned long long)(event->stats.first_hole_after / PLN_NS_PER_MS),
-             event->stats.probes_sent, event->stats.ways_used, event->stats.sockets_opened);
+    pln_logf(
+        punching->log, PLN_LOG_INFO, "node",
+        "punch %s: %s by %s, hole after %llu ms, %zu probes, %zu ways, %zu sockets, %zu refused",
+        pln_key_short(&event->peer, peer), pln_punch_end_name(event->end),
+        pln_punch_method_name(event->stats.method),
+        (unsigned long long)(event->stats.first_hole_after / PLN_NS_PER_MS),
+        event->stats.probes_sent, event->stats.ways_used, event->stats.sockets_opened,
+        event->stats.sockets_failed);
 }
 
 static void handle_over(pln_punching *punching, const pln_sock_event *event) {

@@ -16,7 +16,7 @@ import space
 PUNCHER = ""
 TRIES = 3  # A birthday may fail; three in a row do not.
 NONE, EASY, HARD = "1", "2", "3"
-PRESERVING, SEQUENTIAL, RANDOM = "1", "2", "3"
+UNKNOWN, PRESERVING, SEQUENTIAL, RANDOM = "0", "1", "2", "3"
 
 
 class Case(unittest.TestCase):
@@ -55,7 +55,13 @@ class Verdict(Case):
         }
         for site, wanted in expected.items():
             with self.subTest(site):
-                self.assertEqual(self.verdict(site), wanted)
+                for _ in range(TRIES):
+                    seen = self.verdict(site)
+                    if seen[1] != UNKNOWN:
+                        break
+                    # Two ports that were drawn may lie side by side, which could be steps as well.
+                    self.assertEqual((seen[0], wanted[1]), (HARD, RANDOM))
+                self.assertEqual(seen, wanted)
 
 
 class Punch(Case):

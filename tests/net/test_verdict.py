@@ -48,11 +48,11 @@ class Case(unittest.TestCase):
         wait_for("the node is up", node.up, LATE_S)
         return node
 
-    def verdict(self, node, mapping, allocation):
+    def verdict(self, node, mapping, *allocations):
         def look():
             value = json.loads(node.run("netcheck", "--json"))
-            return (value["mapping"], value["allocation"]) == (mapping, allocation) and value
-        return wait_for(f"the verdict {mapping}, {allocation}", look, LATE_S)
+            return value["mapping"] == mapping and value["allocation"] in allocations and value
+        return wait_for(f"the verdict {mapping}, {allocations}", look, LATE_S)
 
     def doctor(self, node):
         checks = json.loads(node.run("doctor", "--json"))["checks"]
@@ -77,10 +77,11 @@ class Case(unittest.TestCase):
         self.assertTrue(message.startswith("easy"), message)
 
     def test_hard_ones(self):
-        for site, allocation in (("edm_random", "random"), ("edm_seq", "sequential")):
+        # Two ports that were drawn may lie side by side; then nobody can tell.
+        for site, allocations in (("edm_random", ("random", "unknown")), ("edm_seq", ("sequential",))):
             with self.subTest(site):
                 node, place = self.nodes(site)
-                value = self.verdict(node, "hard", allocation)
+                value = self.verdict(node, "hard", *allocations)
                 self.assertEqual(self.seen_at(value), {place.a.wan_address})
                 self.assertGreater(len(value["public_addrs"]), 1)
                 result, message = self.doctor(node)

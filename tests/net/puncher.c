@@ -259,7 +259,7 @@ static void pull(puncher *p) {
 /* ---- Lines ----------------------------------------------------------------------------------- */
 
 static pollen_addr address(const char *text) {
-    pollen_addr addr;
+    pollen_addr addr = {0};
     if (text == NULL || pollen_addr_parse(text, &addr) != POLLEN_OK) {
         fail("no address");
     }

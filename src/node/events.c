@@ -122,7 +122,9 @@ static void observe(pln_node *node, const pollen_key *observer, const pollen_add
         return;
     }
     pln_observed_add(&node->observed, observer, addr, node->now.mono);
-    if (pln_punching_observed(&node->punching, observer, addr, node->now)) {
+    /* From within this machine nothing is seen of a NAT, and judging takes time. */
+    if (!pln_addr_is_loopback(addr) &&
+        pln_punching_observed(&node->punching, observer, addr, node->now)) {
         const pollen_err err = pln_node_tell_outside(node);
         (void)err; /* Told with the next change. */
         retry_lost(node);

@@ -16,6 +16,10 @@ pollen_addr pln_addr_ipv4(const uint8_t ip[4], uint16_t port) {
     return addr;
 }
 
+bool pln_addr_same_ip(const pollen_addr *a, const pollen_addr *b) {
+    return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
 int pln_addr_compare(const pollen_addr *a, const pollen_addr *b) {
     int order = memcmp(a->ip, b->ip, sizeof(a->ip));
     if (order != 0) {

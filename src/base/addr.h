@@ -28,6 +28,8 @@ pollen_addr pln_addr_ipv4(const uint8_t ip[4], uint16_t port);
 /* The port counts, then the zone for link-local addresses only. */
 int pln_addr_compare(const pollen_addr *a, const pollen_addr *b);
 
+bool pln_addr_same_ip(const pollen_addr *a, const pollen_addr *b); /* Whatever port and zone. */
+
 /* IPv4-mapped forms are judged by the IPv4 address inside. */
 bool pln_addr_is_loopback(const pollen_addr *addr);
 bool pln_addr_is_unspecified(const pollen_addr *addr);

@@ -5,14 +5,10 @@
 
 #include "base/assert.h"
 
-static bool same_ip(const pollen_addr *a, const pollen_addr *b) {
-    return memcmp(a->ip, b->ip, sizeof a->ip) == 0;
-}
-
 bool pln_outside_is_local(const pln_outside *outside, const pollen_addr *addr) {
     const pln_nat_observations *list = &outside->observations;
     for (size_t i = 0; i < list->local_count; i++) {
-        if (same_ip(&list->locals[i], addr)) {
+        if (pln_addr_same_ip(&list->locals[i], addr)) {
             return true;
         }
     }

@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/chunk.h"
+#include "base/key.h"
 #include "base/mem.h"
 #include "run/clock.h"
 #include "run/last_error.h"
@@ -69,10 +70,6 @@ static pollen_key key_of(const pollen_addr *addr) {
     return key;
 }
 
-static bool same_key(const pollen_key *a, const pollen_key *b) {
-    return memcmp(a, b, sizeof *a) == 0;
-}
-
 static void wake(pollen_sock_store *store) {
     const uint64_t one = 1;
     const ssize_t put = write(store->poller.wake_fd, &one, sizeof one);
@@ -84,7 +81,7 @@ static void wake(pollen_sock_store *store) {
 static pollen_sock_conn *find_conn(pollen_sock_store *store, const pollen_key *key) {
     pollen_sock_conn *conn;
     DL_FOREACH(store->conns, conn) {
-        if (same_key(&conn->key, key)) {
+        if (pln_key_equal(&conn->key, key)) {
             return conn;
         }
     }
@@ -113,7 +110,7 @@ static pollen_sock_conn *conn_of(pollen_sock_store *store, const pln_path *path)
         if (pln_path_equal(&conn->path, path)) {
             return conn;
         }
-        if (memcmp(conn->path.remote.ip, path->remote.ip, sizeof path->remote.ip) == 0) {
+        if (pln_addr_same_ip(&conn->path.remote, &path->remote)) {
             moved = conn;
         }
     }
@@ -186,7 +183,7 @@ static void finish(pollen_sock_store *store, const pollen_key *key, pollen_sock_
                    pollen_err err) {
     waiter *w;
     DL_FOREACH(store->waiters, w) {
-        if (!w->done && same_key(&w->key, key)) {
+        if (!w->done && pln_key_equal(&w->key, key)) {
             w->done = true;
             w->err = err;
             w->conn = conn;
@@ -201,7 +198,7 @@ static void finish(pollen_sock_store *store, const pollen_key *key, pollen_sock_
 static bool is_wanted(const pollen_sock_store *store, const pollen_key *key) {
     const waiter *w;
     DL_FOREACH(store->waiters, w) {
-        if (!w->done && same_key(&w->key, key)) {
+        if (!w->done && pln_key_equal(&w->key, key)) {
             return true;
         }
     }

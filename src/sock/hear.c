@@ -93,7 +93,7 @@ static void hear_stranger(pln_sock *sock, const pln_datagram *datagram, const pl
 static bool is_of_peer(const sock_punch *punch, const pollen_addr *addr) {
     PLN_ASSERT(punch->plan.target_count <= PLN_PUNCH_TARGETS_MAX);
     for (size_t i = 0; i < punch->plan.target_count; i++) {
-        if (pln_addr_same_ip(&punch->plan.targets[i].addr, addr)) {
+        if (pln_sock_same_host(&punch->plan.targets[i].addr, addr)) {
             return true;
         }
     }
@@ -168,7 +168,7 @@ static bool is_expected(pln_sock *sock, sock_punch *punch, const pln_path *path)
         !pln_nat_is_open(&punch->plan.theirs)) {
         return true;
     }
-    return path->via == PLN_VIA_MAIN && pln_addr_same_ip(&punch->aim, &path->remote) &&
+    return path->via == PLN_VIA_MAIN && pln_sock_same_host(&punch->aim, &path->remote) &&
            pln_ports_is_recent(&sock->memories[punch->memory].ports, path->remote.port,
                                (uint32_t)punch->spray_sent);
 }

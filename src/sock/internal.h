@@ -231,7 +231,7 @@ pln_ts pln_sock_probes_ready(const pln_sock *sock);
 
 bool pln_sock_is_target_fit(const pln_sock *sock, const pollen_addr *addr);
 
-static inline bool pln_addr_same_ip(const pollen_addr *a, const pollen_addr *b) {
+static inline bool pln_sock_same_host(const pollen_addr *a, const pollen_addr *b) {
     pollen_addr with_port = *a;
     with_port.port = b->port;
     return pollen_addr_equal(&with_port, b);

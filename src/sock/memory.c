@@ -80,7 +80,7 @@ pln_ts pln_sock_birthday_allowed_at(const pln_sock *sock, const sock_memory *mem
     }
     for (size_t i = 0; i < sock->memory_count; i++) {
         const sock_memory *other = &sock->memories[i];
-        if (other->birthday_at != PLN_TS_NEVER && pln_addr_same_ip(&other->addr, addr)) {
+        if (other->birthday_at != PLN_TS_NEVER && pln_sock_same_host(&other->addr, addr)) {
             pln_ts then = pln_ts_add(other->birthday_at, PLN_BIRTHDAY_ADDRESS_INTERVAL);
             at = then > at ? then : at;
         }

@@ -24,10 +24,6 @@
 
 /* ---- Observations ---------------------------------------------------------------------------- */
 
-static bool same_ip(const pollen_addr *a, const pollen_addr *b) {
-    return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
-}
-
 static bool is_from_network(const pollen_addr *addr) {
     return pln_addr_is_sendable(addr) && !pln_addr_is_loopback(addr);
 }
@@ -60,7 +56,7 @@ void pln_nat_observe(pln_nat_observations *list, const pln_nat_observation *obse
 
 static bool has_local(const pln_nat_observations *list, const pollen_addr *addr) {
     for (size_t i = 0; i < list->local_count; i++) {
-        if (same_ip(&list->locals[i], addr)) {
+        if (pln_addr_same_ip(&list->locals[i], addr)) {
             return true;
         }
     }
@@ -127,14 +123,15 @@ static bool is_neighbour(const pln_nat_observations *list, const pollen_addr *ob
 
 /* It looks at us without our NAT in between, or from behind it. */
 static bool is_inside(const pln_nat_observations *list, const pln_nat_observation *seen) {
-    return same_ip(&seen->observer_addr, &seen->seen) || is_neighbour(list, &seen->observer_addr) ||
+    return pln_addr_same_ip(&seen->observer_addr, &seen->seen) ||
+           is_neighbour(list, &seen->observer_addr) ||
            scope_of(&seen->observer_addr) < scope_of(&seen->seen);
 }
 
 /* Two that may sit behind one NAT or in one house. */
 static bool same_place(const pln_nat_observation *a, const pln_nat_observation *b) {
     if (pollen_addr_is_ipv4(&a->observer_addr)) {
-        return same_ip(&a->observer_addr, &b->observer_addr);
+        return pln_addr_same_ip(&a->observer_addr, &b->observer_addr);
     }
     return same_subnet(&a->observer_addr, &b->observer_addr);
 }

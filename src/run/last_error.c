@@ -38,9 +38,11 @@ void pln_last_error_peer(const char *what, const pollen_key *peer, const pollen_
         char address[POLLEN_ADDR_TEXT_BYTES];
         (void)snprintf(at, sizeof(at), " at %s", pollen_addr_format(addr, address));
     }
-    bool more = detail[0] != '\0';
-    pln_last_error_set("%s peer %s%s: %s%s%s%s", what, pln_key_short(peer, key), at,
-                       pollen_strerror(err), more ? " (" : "", detail, more ? ")" : "");
+    const char *error = pollen_strerror(err);
+    /* A peer may say of itself just what the error is called. */
+    const bool more = detail[0] != '\0' && strcmp(detail, error) != 0;
+    pln_last_error_set("%s peer %s%s: %s%s%s%s", what, pln_key_short(peer, key), at, error,
+                       more ? " (" : "", more ? detail : "", more ? ")" : "");
 }
 
 const char *pollen_last_error(void) {

@@ -12,7 +12,8 @@ void pln_last_error_clear(void);
 /* What errno says, a literal. */
 const char *pln_errno_text(int error);
 
-/* "<what> peer <8 digits> at <address>: <error> (<detail>)"; addr may be NULL, detail empty. */
+/* "<what> peer <8 digits> at <address>: <error> (<detail>)"; addr may be NULL, and a
+ * detail that is empty or the error's own text is left out. */
 void pln_last_error_peer(const char *what, const pollen_key *peer, const pollen_addr *addr,
                          pollen_err err, const char *detail);
 

@@ -108,9 +108,8 @@ static void look_at_all(const json_t *status, const terms *t, look *l) {
         json_array_append(pln_peer_is_connected(peer) ? l->connected : l->missing, peer);
     }
     const size_t count = json_array_size(l->connected);
-    l->done = t->wanted == WANTED_DAEMON ||
-              (t->wanted == WANTED_COUNT ? count >= (size_t)t->count
-                                         : count > 0 && json_array_size(l->missing) == 0);
+    l->done = t->wanted == WANTED_COUNT ? count >= (size_t)t->count
+                                        : count > 0 && json_array_size(l->missing) == 0;
 }
 
 static pln_exit ask(pln_cli *cli, const terms *t, json_t **ret_status) {
@@ -150,7 +149,9 @@ static pln_exit look_once(pln_cli *cli, const terms *t, look *ret) {
         return code;
     }
     *ret = (look){.is_up = true, .connected = json_array(), .missing = json_array()};
-    if (t->wanted == WANTED_PEERS) {
+    if (t->wanted == WANTED_DAEMON) {
+        ret->done = true;
+    } else if (t->wanted == WANTED_PEERS) {
         code = look_at_named(cli, status, ret);
     } else {
         look_at_all(status, t, ret);

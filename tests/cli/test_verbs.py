@@ -39,6 +39,14 @@ class Wait(pln.TestCase):
             _, err = process.communicate(timeout=pln.WAIT_S)
             self.assertEqual((process.returncode, err), (0, ""))
 
+    def test_for_the_daemon_alone_names_no_peers(self):
+        root, member = self.cluster(2)
+        root.wait_connected(member.id())
+        self.assertEqual(self.check(root.run("wait", "--daemon"), 0).out, "")
+        value = self.check(root.run("wait", "--daemon", "--json"), 0).json()
+        self.check_shape(value, "wait")
+        self.assertEqual(value["peers"], [])
+
     def test_a_daemon_that_is_not_there(self):
         node = self.node()
         self.check_fails(node.run("wait"), 6, "no daemon is running", "up --detach")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The doctor says why a peer is not connected, or not directly, and what to do about it. */
+/* The doctor says why a peer is not connected, and what to do about it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -162,16 +162,8 @@ static void tell_connected(pln_doctor *doctor, const json_t *peer) {
     const char *id = pln_json_text(peer, "id", "?");
     const char *path = pln_json_text(peer, "path", "an unknown way");
     const char *addr = pln_json_text(peer, "addr", "an unknown address");
-    if (strcmp(path, "relay") == 0) {
-        pln_report_add(
-            &doctor->report,
-            (pln_finding){PLN_WARN, "peer", id,
-                          "pln netcheck   (on both nodes; an open UDP port on one side is enough)"},
-            "connected, but through another member: no direct way was found yet");
-    } else {
-        pln_report_add(&doctor->report, (pln_finding){PLN_PASS, "peer", id, NULL},
-                       "connected, %s via %s", path, addr);
-    }
+    pln_report_add(&doctor->report, (pln_finding){PLN_PASS, "peer", id, NULL},
+                   "connected, %s via %s", path, addr);
 }
 
 static void tell(pln_doctor *doctor, const json_t *peer, pln_verdict verdict) {
@@ -202,9 +194,7 @@ void pln_doctor_check_peers(pln_doctor *doctor) {
     size_t told = 0;
     size_t left = 0;
     json_array_foreach(json_object_get(doctor->diagnosis, "peers"), i, peer) {
-        const bool is_fine =
-            pln_peer_is_connected(peer) && strcmp(pln_json_text(peer, "path", ""), "relay") != 0;
-        if (is_fine || json_is_true(json_object_get(peer, "revoked"))) {
+        if (pln_peer_is_connected(peer) || json_is_true(json_object_get(peer, "revoked"))) {
             continue;
         }
         if (told < LISTED_MAX) {
@@ -216,6 +206,6 @@ void pln_doctor_check_peers(pln_doctor *doctor) {
     }
     if (left > 0) {
         pln_report_add(&doctor->report, (pln_finding){PLN_WARN, "peer", NULL, "pln doctor PEER"},
-                       "and %zu more that are not connected, or not directly", left);
+                       "and %zu more that are not connected", left);
     }
 }

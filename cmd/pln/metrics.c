@@ -121,7 +121,7 @@ static void tell_cert(FILE *out, pollen_mesh *mesh) {
 }
 
 static void tell_totals(FILE *out, const rows *r) {
-    static const char *const paths[] = {"direct", "punched", "relay"};
+    static const char *const paths[] = {"direct", "punched"};
     enum { PATHS = sizeof paths / sizeof paths[0] };
     uint64_t states[POLLEN_PEER_UNREACHABLE + 1] = {0};
     uint64_t by_path[PATHS] = {0};

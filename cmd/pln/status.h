@@ -15,7 +15,7 @@ json_t *pln_self_json(pln_daemon *daemon, pollen_mesh *mesh);
 json_t *pln_peer_json(pollen_mesh *mesh, const pln_known_peer *known, pln_now now);
 json_t *pln_info_json(pln_daemon *daemon, pollen_mesh *mesh);
 
-/* "direct": the kind of way a session takes.  The only one of this version. */
+/* The kind of way a session takes: "direct" or "punched", which is through a hole. */
 const char *pln_path_name(const pollen_session_info *info);
 
 /* "ok", "renewing", "expiring_soon", "expired". */

@@ -129,16 +129,13 @@ static void append(char why[WHY_BYTES], const char *what, const char *text) {
     snprintf(why + used, WHY_BYTES - used, "%s%s%s", used == 0 ? "" : "; ", what, text);
 }
 
-/* The first question of everybody: direct or not, and why not. */
+/* The first question of everybody: why not. */
 static const char *explain(const json_t *peer, char why[WHY_BYTES]) {
     char text[PART_BYTES];
     const long long tries = json_integer_value(json_object_get(peer, "attempts"));
     why[0] = '\0';
     if (json_is_true(json_object_get(peer, "revoked"))) {
         append(why, "revoked", "");
-    }
-    if (strcmp(pln_json_text(peer, "path", ""), "relay") == 0) {
-        append(why, "relayed: no direct way was found yet", "");
     }
     if (json_is_object(json_object_get(peer, "last_end"))) {
         append(why, "last end: ", last_end(peer, text));

@@ -85,11 +85,6 @@ static void a_direct_peer_passes(void **state) {
     expect(examine(*state, OTHER), "pass", "connected, direct via 192.0.2.1:1", "");
 }
 
-static void a_relayed_peer_is_a_warning(void **state) {
-    expect(examine(*state, "{'id': 'aa', 'state': 'connected', 'path': 'relay'}"), "warn",
-           "through another member", "pln netcheck");
-}
-
 static void private_addresses_need_somebody_who_helps(void **state) {
     expect(examine(*state, "{'id': 'aa', 'state': 'unreachable', 'addrs': ['10.0.0.1:7'], 'stage': "
                            "'direct', 'next_action_at': '2026-01-02T03:04:35Z'}"),
@@ -233,7 +228,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_in_tables_look_like_what_they_are),
         cmocka_unit_test_setup_teardown(a_direct_peer_passes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_relayed_peer_is_a_warning, set_up, tear_down),
         cmocka_unit_test_setup_teardown(private_addresses_need_somebody_who_helps, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(private_addresses_that_do_not_answer, set_up, tear_down),

@@ -43,10 +43,14 @@ static pln_exit remove_file(const pln_cli *cli, const char *name) {
 }
 
 static pln_exit remove_all(const pln_cli *cli) {
+    char kept[PLN_HOME_KEPT_BYTES];
     pln_exit code = PLN_EXIT_OK;
     for (size_t i = 0; code == PLN_EXIT_OK && i < sizeof cluster_files / sizeof cluster_files[0];
          i++) {
         code = remove_file(cli, cluster_files[i]);
+    }
+    while (code == PLN_EXIT_OK && pln_home_find_kept(cli, kept)) {
+        code = remove_file(cli, kept);
     }
     const size_t count = pln_cli_has(cli, "all") ? sizeof node_files / sizeof node_files[0] : 0;
     for (size_t i = 0; code == PLN_EXIT_OK && i < count; i++) {
@@ -95,5 +99,7 @@ const pln_verb pln_verb_purge = {
     .run = run,
     .summary = "remove this node's membership and state",
     .opts = opts,
-    .help = "Refuses while the node runs.  The node key stays, unless --all is given.\n",
+    .help =
+        "Refuses while the node runs.  The node key stays, unless --all is given.  Copies of the\n"
+        "state that a node kept aside go too; DIR/backup-TIME of `pln join --force` stays.\n",
 };

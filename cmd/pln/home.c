@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pln/home.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,4 +85,27 @@ pln_exit pln_home_lock(pln_cli *cli, int *ret_fd) {
         return PLN_EXIT_OK;
     }
     return pln_fail_err(cli, err, err == POLLEN_EBUSY ? "pln down" : NULL, "locking %s", cli->dir);
+}
+
+static bool is_kept(const char *name) {
+    static const char before[] = PLN_FILE_STATE PLN_FILE_KEPT;
+    const char *digits = name + (sizeof before - 1);
+    return strncmp(name, before, sizeof before - 1) == 0 && strlen(digits) == 16 &&
+           strspn(digits, "0123456789abcdef") == 16;
+}
+
+bool pln_home_find_kept(const pln_cli *cli, char ret_name[PLN_HOME_KEPT_BYTES]) {
+    DIR *dir = opendir(cli->dir);
+    bool found = false;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this stream. */
+    for (const struct dirent *entry; dir != NULL && !found && (entry = readdir(dir)) != NULL;) {
+        found = is_kept(entry->d_name);
+        if (found) {
+            snprintf(ret_name, PLN_HOME_KEPT_BYTES, "%.63s", entry->d_name);
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    return found;
 }

@@ -7,6 +7,8 @@
 
 #include "pln/cli.h"
 
+enum { PLN_HOME_KEPT_BYTES = 64 };
+
 /*
  * Loads the credentials of cli's directory; where there is no node key yet and create is set, makes
  * the directory and the key.
@@ -23,5 +25,9 @@ POLLEN_MUST_USE pln_exit pln_home_create_cluster(pln_cli *cli, pollen_credential
 /* Keeps every other command and the daemon from changing the directory;
  * pln_statedir_unlock(*ret_fd). */
 POLLEN_MUST_USE pln_exit pln_home_lock(pln_cli *cli, int *ret_fd);
+
+/* A copy of state.yaml that a node kept aside, because it could not take all of it: any one, so
+ * that whoever wants all removes or moves each in turn.  False when there is none. */
+bool pln_home_find_kept(const pln_cli *cli, char ret_name[PLN_HOME_KEPT_BYTES]);
 
 #endif

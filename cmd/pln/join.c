@@ -240,14 +240,25 @@ pln_exit pln_join_redeem(pln_cli *cli, pln_join *join, int timeout_ms) {
 /* ---- Enrolling ----------------------------------------------------------------------------------
  * */
 
+static pln_exit move_file(const pln_cli *cli, const char *name, const char *backup) {
+    char from[PLN_CLI_PATH_BYTES];
+    char to[PLN_CLI_PATH_BYTES + PLN_HOME_KEPT_BYTES];
+    snprintf(to, sizeof to, "%s/%s", backup, name);
+    if (pln_statedir_path(cli->dir, name, from) == POLLEN_OK &&
+        (rename(from, to) == 0 || errno == ENOENT)) {
+        return PLN_EXIT_OK;
+    }
+    return pln_fail(cli, PLN_EXIT_FAIL, NULL, "join: moving %s aside: %s", name,
+                    pln_errno_text(errno));
+}
+
 /* Moves what belongs to the old cluster into DIR/backup-TIME; the node key is written anew
  * afterwards. Files that are not there need no move. */
-static pln_exit move_aside(pln_cli *cli) {
+static pln_exit move_aside(const pln_cli *cli) {
     static const char *const names[] = {"keys", "config.yaml", "state.yaml",
                                         "consumed_invites.json"};
     char backup[PLN_CLI_PATH_BYTES];
-    char from[PLN_CLI_PATH_BYTES];
-    char to[PLN_CLI_PATH_BYTES + 32];
+    char kept[PLN_HOME_KEPT_BYTES];
     char stamp[40];
     const time_t now = (time_t)pln_clock_wall();
     struct tm tm;
@@ -257,16 +268,17 @@ static pln_exit move_aside(pln_cli *cli) {
         return pln_fail(cli, PLN_EXIT_FAIL, NULL, "join: making %s/%s: %s", cli->dir, stamp,
                         pln_errno_text(errno));
     }
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        snprintf(to, sizeof to, "%s/%s", backup, names[i]);
-        if (pln_statedir_path(cli->dir, names[i], from) != POLLEN_OK ||
-            (rename(from, to) != 0 && errno != ENOENT)) {
-            return pln_fail(cli, PLN_EXIT_FAIL, NULL, "join: moving %s aside: %s", names[i],
-                            pln_errno_text(errno));
-        }
+    pln_exit code = PLN_EXIT_OK;
+    for (size_t i = 0; code == PLN_EXIT_OK && i < sizeof names / sizeof names[0]; i++) {
+        code = move_file(cli, names[i], backup);
     }
-    pln_note("the files of the former cluster are in %s", backup);
-    return PLN_EXIT_OK;
+    while (code == PLN_EXIT_OK && pln_home_find_kept(cli, kept)) {
+        code = move_file(cli, kept, backup);
+    }
+    if (code == PLN_EXIT_OK) {
+        pln_note("the files of the former cluster are in %s", backup);
+    }
+    return code;
 }
 
 /* The same node, as it was before it belonged anywhere. */

@@ -90,8 +90,8 @@ static pollen_err keep_aside(const pln_state_file *file, const char *path, const
     static const pln_hash_key fixed = {.bytes = "state.yaml.kept"};
     char kept[PLN_PATH_BYTES];
     const uint64_t hash = pln_hash64(&fixed, file->text.data, file->text.size);
-    if ((size_t)snprintf(kept, sizeof(kept), "%s.kept-%016llx", path, (unsigned long long)hash) >=
-        sizeof(kept)) {
+    if ((size_t)snprintf(kept, sizeof(kept), "%s" PLN_FILE_KEPT "%016llx", path,
+                         (unsigned long long)hash) >= sizeof(kept)) {
         pln_last_error_set("%s: path too long", path);
         return POLLEN_EINVAL;
     }

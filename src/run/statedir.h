@@ -21,6 +21,7 @@ enum { PLN_PATH_BYTES = 4096 };
 
 #define PLN_FILE_CONFIG "config.yaml"
 #define PLN_FILE_STATE "state.yaml"
+#define PLN_FILE_KEPT ".kept-" /* What follows state.yaml, and 16 hex digits it, in copies of it. */
 #define PLN_FILE_LEDGER "consumed_invites.json"
 #define PLN_FILE_LOCK ".state.lock"
 #define PLN_FILE_SOCKET "pln.sock"

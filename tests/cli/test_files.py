@@ -164,6 +164,16 @@ class Purge(pln.TestCase):
         node.must("purge", "--all", "--yes")
         self.assertNotEqual(node.id(), key)
 
+    def test_takes_what_was_kept_of_torn_states_and_nothing_else(self):
+        node = self.node()
+        node.must("init")
+        others = ["state.yaml.kept-", "state.yaml.kept-mine", "state.yaml.kept-00112233445566778"]
+        for name in ["state.yaml.kept-0011223344556677", "state.yaml.kept-fedcba9876543210", *others]:
+            with open(os.path.join(node.dir, name), "w", encoding="ascii") as file:
+                file.write("peers:\n")
+        node.must("purge", "--yes")
+        self.assertEqual(sorted(name for name in os.listdir(node.dir) if "kept" in name), sorted(others))
+
     def test_refuses_while_the_node_runs(self):
         node = self.node()
         node.up()

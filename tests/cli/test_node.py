@@ -228,11 +228,16 @@ class Join(pln.TestCase):
         self.check_fails(node.run("join", "-", stdin=token), 4, "another cluster", "--force")
         self.assertEqual(pln.tree_hash(node.dir), before)
         key = node.id()
+        kept = "state.yaml.kept-0011223344556677"
+        with open(os.path.join(node.dir, kept), "w", encoding="ascii") as file:
+            file.write("peers:\n")
         self.check(node.run("join", "--force", "-", stdin=token), 0)
         self.assertEqual(node.id(), key)
         backup = next(name for name in os.listdir(node.dir) if name.startswith("backup-"))
         self.assertTrue(os.path.exists(os.path.join(node.dir, backup, "keys", "admin_ed25519.key")))
         self.assertFalse(os.path.exists(os.path.join(node.dir, "keys", "admin_ed25519.key")))
+        self.assertTrue(os.path.exists(os.path.join(node.dir, backup, kept)))
+        self.assertFalse(os.path.exists(os.path.join(node.dir, kept)))
 
     def test_joining_the_same_cluster_again_is_fine(self):
         root, member = self.cluster(2)

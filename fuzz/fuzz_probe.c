@@ -58,6 +58,7 @@ static void take_event(world *w, const pln_sock_event *event) {
         FUZZ_CHECK(w->open > 0);
         w->open--;
         break;
+    case PLN_SOCK_TRY:
     case PLN_SOCK_HOLE:
         FUZZ_CHECK(is_peer(&event->path.remote));
         break;

@@ -225,6 +225,11 @@ enum { PLN_PROBE_STRANGER_BURST = 4, PLN_PROBE_STRANGER_PER_S = 2 };
 enum { PLN_PROBE_STRANGERS_BURST = 64, PLN_PROBE_STRANGERS_PER_S = 32 };
 
 enum { PLN_PUNCH_HOLES_MAX = 8 };     /* Ways that a handshake is tried along, for each punch. */
+
+/* And before it is known that they are open: the addresses of the peer's that are tried, and as many
+ * again where it was heard.  A handshake costs 1,200 bytes, and whoever forges the peer's address
+ * can name some ports there. */
+enum { PLN_PUNCH_TRIES_MAX = 12 };
 enum { PLN_PUNCH_MEMORY_MAX = 1024 }; /* Peers whose budgets are kept; 120 bytes each. */
 
 /* Peers whose reports are kept; two that agree make a verdict, and more do not make it better. */
@@ -251,6 +256,32 @@ enum { PLN_OBSERVED_PER_S = 2, PLN_OBSERVED_BURST = 16 };
 
 /* Peers that we may be asking coordination for, and holes that are being dialled. */
 enum { PLN_ERRANDS_MAX = 256, PLN_HOLES_MAX = 64 };
+
+/* ---- Port mapping ---------------------------------------------------------------------------- */
+
+/* How long a mapping is asked for, in seconds.  A router that restarts has forgotten us until the
+ * next renewal, which is at half of this, and a node that was killed leaves its mapping behind for
+ * as long: RFC 6886 recommends two hours, which is long for either. */
+enum { PLN_PORTMAP_LIFETIME_S = 1200 };
+
+/* What is granted counts up to two hours, whatever a router promises; one that grants less than a
+ * minute would have to be asked all the time, and passes for one that refuses. */
+enum { PLN_PORTMAP_GRANTED_MIN_S = 60, PLN_PORTMAP_GRANTED_MAX_S = 7200 };
+
+#define PLN_PORTMAP_INTERVAL PLN_S(4) /* Between renewals, at least (RFC 6887, 11.2.1). */
+
+/* When a router that did not answer, or refused, is asked again: half a minute is what PCP has
+ * routers say of errors that pass, and within an hour somebody may have changed its settings. */
+#define PLN_PORTMAP_RETRY PLN_S(600)
+enum { PLN_PORTMAP_REFUSED_MIN_S = 30, PLN_PORTMAP_REFUSED_MAX_S = 3600 };
+
+/* Sendings of one request.  PCP's waits begin with three seconds (RFC 6887, 8.1.1), NAT-PMP's with
+ * a quarter of one (RFC 6886, 3.1), and each is twice the one before: 21 and 16 seconds in all,
+ * while the RFCs would have us wait for ever and for two minutes. */
+enum { PLN_PORTMAP_PCP_SENDINGS = 3, PLN_PORTMAP_PMP_SENDINGS = 6 };
+#define PLN_PORTMAP_PCP_WAIT PLN_S(3)
+#define PLN_PORTMAP_PMP_WAIT PLN_MS(250)
+enum { PLN_PORTMAP_RELEASE_SENDINGS = 3 }; /* At NAT-PMP's pace: somebody waits for our end. */
 
 /* ---- Times ----------------------------------------------------------------------------------- */
 

@@ -152,8 +152,8 @@ static bool leaves_the_first_step(const pln_punch_plan *to) {
            to->theirs.mapping != POLLEN_NAT_MAPPING_NONE;
 }
 
-static void start_punch(pln_punching *punching, pln_errand *errand, const pln_punch_trigger *msg,
-                        pln_now now) {
+static void start_punch(pln_punching *punching, pln_errand *errand, const pollen_key *from,
+                        const pln_punch_trigger *msg, pln_now now) {
     PLN_ASSERT(pln_key_equal(&errand->peer, &msg->peer));
     PLN_ASSERT(!pln_key_equal(&msg->peer, &punching->self));
     errand->speaks_2 = errand->speaks_2 || msg->has_whereabouts;
@@ -208,7 +208,7 @@ static void handle_trigger(pln_punching *punching, const pollen_key *from, const
         pln_neighbours_tell(&punching->neighbours, pln_neighbours_find(&punching->neighbours, from),
                             now);
     }
-    start_punch(punching, errand, &msg, now);
+    start_punch(punching, errand, from, &msg, now);
 }
 
 /* ---- Sessions -------------------------------------------------------------------------------- */
@@ -370,6 +370,8 @@ bool pln_punching_poll_socket(pln_punching *punching, pln_socket_wish *ret, pln_
             PLN_ASSERT(event.via != PLN_VIA_MAIN);
             *ret = (pln_socket_wish){.via = event.via, .open = event.kind == PLN_SOCK_OPEN_SOCKET};
             return true;
+        case PLN_SOCK_TRY:
+            break;
         case PLN_SOCK_HOLE:
             pln_holes_add(&punching->holes, &event.peer, &event.path, now);
             break;

@@ -244,6 +244,8 @@ static void handle_events(pollen_sock_store *store, pln_ts now) {
         case PLN_SOCK_CLOSE_SOCKET:
             serve_socket(store, &event, now);
             break;
+        case PLN_SOCK_TRY:
+            break;
         case PLN_SOCK_HOLE:
             handle_hole(store, &event, now);
             break;

@@ -73,6 +73,20 @@ static void describe(const sock_punch *punch, pln_sock_event_kind kind, pln_sock
                             .stats = punch->stats};
 }
 
+static bool poll_try(sock_punch *punch, pln_sock_event *ret) {
+    if (punch->tries_told == punch->stats.tries) {
+        return false;
+    }
+    PLN_ASSERT(!punch->ended);
+    PLN_ASSERT(punch->tries_told < punch->stats.tries);
+    describe(punch, PLN_SOCK_TRY, ret);
+    ret->path = punch->tries[punch->tries_told];
+    ret->via = ret->path.via;
+    ret->method = punch->try_methods[punch->tries_told];
+    punch->tries_told++;
+    return true;
+}
+
 static bool poll_hole(sock_punch *punch, pln_sock_event *ret) {
     if (punch->holes_told == punch->stats.holes) {
         return false;
@@ -104,7 +118,7 @@ bool pln_sock_poll_event(pln_sock *sock, pln_sock_event *ret) {
         return true;
     }
     for (size_t i = 0; i < sock->punch_count; i++) {
-        if (poll_hole(sock->punches[i], ret)) {
+        if (poll_try(sock->punches[i], ret) || poll_hole(sock->punches[i], ret)) {
             return true;
         }
         if (sock->punches[i]->ended) {

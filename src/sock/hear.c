@@ -101,7 +101,7 @@ static bool is_of_peer(const sock_punch *punch, const pollen_addr *addr) {
 }
 
 /* The peer came from an address that we do not send to yet: it chose another port for us. */
-static void learn(sock_punch *punch, const pln_path *path, pln_ts now) {
+static sock_way *learn(sock_punch *punch, const pln_path *path, pln_ts now) {
     bool on_main = path->via == PLN_VIA_MAIN;
     size_t *learned = on_main ? &punch->learned : &punch->learned_on_sockets;
     size_t most = PLN_PUNCH_LEARNED_SOCKETS_MAX;
@@ -111,15 +111,15 @@ static void learn(sock_punch *punch, const pln_path *path, pln_ts now) {
     }
     PLN_ASSERT(*learned <= most);
     if (*learned == most) {
-        return;
+        return NULL;
     }
     sock_way way = {.via = path->via,
                     .remote = path->remote,
                     .method = pln_sock_punch_method_now(punch),
                     .rhythm = SOCK_RHYTHM_HEARD};
-    if (pln_sock_way_add(punch, &way, now) != NULL) {
-        (*learned)++;
-    }
+    sock_way *added = pln_sock_way_add(punch, &way, now);
+    *learned += added != NULL;
+    return added;
 }
 
 static void hear_request_of(sock_punch *punch, const pln_path *path, pln_ts now) {
@@ -127,7 +127,10 @@ static void hear_request_of(sock_punch *punch, const pln_path *path, pln_ts now)
     if (way != NULL) {
         pln_sock_way_heard(way, now);
     } else {
-        learn(punch, path, now);
+        way = learn(punch, path, now);
+    }
+    if (way != NULL) {
+        pln_sock_punch_try(punch, way); /* Its packet came through, so ours goes back. */
     }
 }
 

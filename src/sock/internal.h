@@ -36,6 +36,8 @@ typedef struct sock_way {
     pln_ts next_at; /* PLN_TS_NEVER: no more. */
     pln_ts sent_at; /* The last; PLN_TS_NEVER: none yet. */
     unsigned heard; /* How often the peer's requests hastened ours. */
+    bool is_target; /* One of the peer's addresses, to be tried when the first full request goes. */
+    bool is_tried;  /* TRY was told of it. */
     bool is_open;   /* A response came along it. */
 } sock_way;
 
@@ -116,6 +118,9 @@ struct sock_punch {
     pln_punch_method hole_methods[PLN_PUNCH_HOLES_MAX];
     size_t holes_failed;
     size_t holes_told;
+    pln_path tries[PLN_PUNCH_TRIES_MAX];
+    pln_punch_method try_methods[PLN_PUNCH_TRIES_MAX];
+    size_t tries_told;
 
     pln_bucket answers;
     pln_punch_stats stats;
@@ -142,8 +147,11 @@ void pln_sock_punch_destroy(sock_punch *punch);
 /* A response came along the path. */
 void pln_sock_punch_hole(pln_sock *sock, sock_punch *punch, const pln_path *path, pln_ts now);
 
+/* A handshake may be tried along the way. */
+void pln_sock_punch_try(sock_punch *punch, sock_way *way);
+
 /* Adds a main-socket way to a target. */
-void pln_sock_punch_try(sock_punch *punch, const pln_punch_target *target, pln_ts now);
+void pln_sock_punch_aim_at(sock_punch *punch, const pln_punch_target *target, pln_ts now);
 
 /* The method that is being tried. */
 pln_punch_method pln_sock_punch_method_now(const sock_punch *punch);

@@ -72,6 +72,7 @@ void pln_sock_punch_end(pln_sock *sock, sock_punch *punch, pln_punch_end end, pl
     memory->used_at = now;
     pln_sock_vias_leave(sock, punch, now);
     punch->holes_told = punch->stats.holes; /* What was not told yet is of no use any more. */
+    punch->tries_told = punch->stats.tries;
     punch->ended = true;
     punch->end = end;
     char name[PLN_KEY_SHORT_BYTES];
@@ -93,12 +94,19 @@ static pln_punch_end end_at_deadline(const sock_punch *punch) {
 
 /* ---- Rungs ----------------------------------------------------------------------------------- */
 
-void pln_sock_punch_try(sock_punch *punch, const pln_punch_target *target, pln_ts now) {
+/* What others see of a hard NAT is not where it will be for us. */
+static bool is_there(const sock_punch *punch, const pln_punch_target *target) {
+    return target->kind != PLN_TARGET_OBSERVED ||
+           punch->plan.theirs.mapping != POLLEN_NAT_MAPPING_HARD;
+}
+
+void pln_sock_punch_aim_at(sock_punch *punch, const pln_punch_target *target, pln_ts now) {
     bool near = target->kind == PLN_TARGET_LAN;
     sock_way way = {.via = PLN_VIA_MAIN,
                     .remote = target->addr,
                     .method = PLN_PUNCH_OPEN,
-                    .rhythm = near ? SOCK_RHYTHM_NEAR : SOCK_RHYTHM_MAIN};
+                    .rhythm = near ? SOCK_RHYTHM_NEAR : SOCK_RHYTHM_MAIN,
+                    .is_target = is_there(punch, target)};
     (void)pln_sock_way_add(punch, &way, now); /* Without memory there is one way less. */
 }
 
@@ -106,7 +114,7 @@ static void try_main(sock_punch *punch, pln_ts now) {
     size_t count = punch->plan.target_count;
     count = count < punch->ladder.tried_max ? count : punch->ladder.tried_max;
     for (size_t i = 0; i < count; i++) {
-        pln_sock_punch_try(punch, &punch->plan.targets[i], now);
+        pln_sock_punch_aim_at(punch, &punch->plan.targets[i], now);
     }
 }
 
@@ -368,6 +376,14 @@ static void transmit_spray(pln_sock *sock, sock_punch *punch, uint8_t *buf, pln_
     *ret = (pln_transmit){.path = path, .size = PLN_PROBE_BYTES, .segment = PLN_PROBE_BYTES};
 }
 
+/* The first full request to an address of the peer's: from now on ours may come through. */
+static void try_target(sock_punch *punch, sock_way *way, const pln_transmit *sent) {
+    if (way != NULL && way->is_target && way->via == sent->path.via &&
+        pollen_addr_equal(&way->remote, &sent->path.remote) && sent->ttl == 0) {
+        pln_sock_punch_try(punch, way);
+    }
+}
+
 static pln_ts spray_due(const sock_punch *punch) {
     return punch->spray_left > 0 ? punch->spray_at : PLN_TS_NEVER;
 }
@@ -430,6 +446,17 @@ pln_ts pln_sock_punch_next(const pln_sock *sock, const sock_punch *punch) {
 }
 
 /* ---- Holes ----------------------------------------------------------------------------------- */
+
+void pln_sock_punch_try(sock_punch *punch, sock_way *way) {
+    if (way->is_tried || way->is_open || punch->stats.tries == PLN_PUNCH_TRIES_MAX) {
+        return;
+    }
+    way->is_tried = true;
+    PLN_ASSERT(punch->stats.tries < PLN_PUNCH_TRIES_MAX);
+    punch->tries[punch->stats.tries] = (pln_path){.via = way->via, .remote = way->remote};
+    punch->try_methods[punch->stats.tries] = way->method;
+    punch->stats.tries++;
+}
 
 /* A sprayed port becomes a way when it answers. */
 static sock_way *way_of(sock_punch *punch, const pln_path *path, pln_ts now) {

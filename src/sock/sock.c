@@ -153,7 +153,7 @@ size_t pln_sock_add_targets(pln_sock *sock, const pollen_key *peer, const pln_pu
     size_t added = merge_targets(sock, &punch->plan, targets, count);
     for (size_t i = first; i < first + added && i < punch->ladder.tried_max; i++) {
         if (punch->step > 0) { /* Else the first step tries them all. */
-            pln_sock_punch_try(punch, &punch->plan.targets[i], now);
+            pln_sock_punch_aim_at(punch, &punch->plan.targets[i], now);
         }
     }
     return added;

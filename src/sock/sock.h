@@ -108,7 +108,8 @@ bool pln_sock_won(pln_sock *sock, const pollen_key *peer, const pln_path *path, 
 /* No session uses that socket any more: CLOSE_SOCKET follows.  Unknown ones are fine. */
 void pln_sock_release(pln_sock *sock, uint32_t via);
 
-/* The dial along that hole failed: punching goes on at once instead of waiting for its outcome. */
+/* The dial along that hole, or way that was to be tried, failed: punching goes on at once instead of
+ * waiting for its outcome. */
 void pln_sock_hole_failed(pln_sock *sock, const pollen_key *peer, const pln_path *path, pln_ts now);
 
 /* Our address, or our NAT, is another: what was held back after failures may be tried again. */
@@ -164,6 +165,7 @@ typedef struct pln_punch_stats {
     size_t ways_used;      /* Pairs of socket and destination: what they cost in NAT entries. */
     size_t sockets_opened; /* Beside the main one. */
     size_t sockets_failed; /* Could not be opened, or not within the limits. */
+    size_t tries;          /* Ways that TRY was told of. */
     size_t holes;
     pln_dur first_hole_after; /* Since the start; 0 when there was none. */
     pln_ts retry_at;          /* HELD: not before. */
@@ -172,6 +174,12 @@ typedef struct pln_punch_stats {
 typedef enum pln_sock_event_kind {
     PLN_SOCK_OPEN_SOCKET,  /* via */
     PLN_SOCK_CLOSE_SOCKET, /* via */
+    /* peer, attempt, path, method: our side of this way is open, and the peer's should be, so that
+     * a handshake may be tried along it before any answer has come.  Told of the peer's addresses
+     * when the wait for its openers is over, and of every way that a request of the peer's came
+     * along.  Both sides are told at about the same time, and both may dial: the mesh keeps one
+     * session.  The same is told once, and not after HOLE; probing goes on. */
+    PLN_SOCK_TRY,
     /* peer, attempt, path, method: a way is open in both directions.  Both sides learn of it, and
      * both may dial along it.  There may be several; the same is not told twice. */
     PLN_SOCK_HOLE,

@@ -13,10 +13,13 @@
  *   theirs MAPPING ALLOCATION STEP PORT...    the peer's verdict, in the same numbers
  *   target KIND ADDR                where to aim
  *   punch WAIT_MS BUDGET_MS         starts, so long from now, for so long
+ *   fresh PEER                      begins anew, with the peer of this number: what was told is
+ *                                   forgotten, the punch under way ends, its sockets are given back;
+ *                                   answers: fresh
  *
- * It answers with `hole MS METHOD`, once with `won MS METHOD`, and with `over END METHOD PROBES
- * ANSWERS WAYS SOCKETS`.  In place of the handshake both sides ask along each hole, and the answer
- * to that is what wins.
+ * It answers with `try MS METHOD` and `hole MS METHOD`, once with `won MS METHOD`, and with `over
+ * END METHOD PROBES ANSWERS WAYS SOCKETS`.  In place of the handshake both sides ask along each way
+ * that may be tried and each hole, and the answer to that is what wins.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -50,6 +53,7 @@ typedef struct puncher {
     uint16_t main_port;
     pln_ts started_at;
     bool won;
+    pln_path won_path;
 
     struct pollfd fds[PLN_SOCKETS_MAX + 2]; /* Standard input, the main socket, others. */
     uint32_t vias[PLN_SOCKETS_MAX + 2];
@@ -172,6 +176,7 @@ static void win(puncher *p, const pln_path *path) {
     }
     if (pln_sock_won(p->sock, &p->plan.peer, path, now())) {
         p->won = true;
+        p->won_path = *path;
         printf("won %.3f %s\n", since_start(p), pln_punch_method_name(method));
     }
 }
@@ -179,21 +184,28 @@ static void win(puncher *p, const pln_path *path) {
 static void dial_all(puncher *p, pln_ts at) {
     for (size_t i = 0; !p->won && i < p->dial_count; i++) {
         if (p->dials[i].next_at <= at) {
-            uint8_t ask = ASK;
-            send_along(p, &p->dials[i].path, &ask, 1, 0);
+            uint8_t ask[] = {ASK, p->plan.peer.bytes[0]};
+            send_along(p, &p->dials[i].path, ask, sizeof ask, 0);
             p->dials[i].next_at = at + DIAL_AGAIN;
         }
     }
 }
 
 static void take_datagram(puncher *p, const pln_datagram *datagram) {
-    uint8_t first = datagram->data[0], answer = ANSWER;
+    uint8_t first = datagram->data[0];
     if ((first & 0xc0) == 0) {
         pln_sock_handle_probe(p->sock, datagram, now());
-    } else if (first == ASK) {
-        send_along(p, &datagram->path, &answer, 1, 0);
-        win(p, &datagram->path);
-    } else if (first == ANSWER) {
+        return;
+    }
+    /* What belongs to the punch before this one counts for nothing. */
+    if (datagram->size != 2 || datagram->data[1] != p->plan.peer.bytes[0]) {
+        return;
+    }
+    if (first == ASK) {
+        uint8_t answer[] = {ANSWER, p->plan.peer.bytes[0]};
+        send_along(p, &datagram->path, answer, sizeof answer, 0);
+    }
+    if (first == ASK || first == ANSWER) {
         win(p, &datagram->path);
     }
 }
@@ -217,6 +229,17 @@ static void receive(puncher *p, size_t at) {
 
 /* ---- The engine's outputs -------------------------------------------------------------------- */
 
+static void add_dial(puncher *p, const pln_sock_event *event) {
+    for (size_t i = 0; i < p->dial_count; i++) {
+        if (pln_path_equal(&p->dials[i].path, &event->path)) {
+            return; /* Tried, and a hole meanwhile. */
+        }
+    }
+    if (p->dial_count < DIALS_MAX) {
+        p->dials[p->dial_count++] = (dial){.path = event->path, .method = event->method};
+    }
+}
+
 static void take_event(puncher *p, const pln_sock_event *event) {
     switch (event->kind) {
     case PLN_SOCK_OPEN_SOCKET:
@@ -225,11 +248,11 @@ static void take_event(puncher *p, const pln_sock_event *event) {
     case PLN_SOCK_CLOSE_SOCKET:
         close_via(p, event->via);
         return;
+    case PLN_SOCK_TRY:
     case PLN_SOCK_HOLE:
-        printf("hole %.3f %s\n", since_start(p), pln_punch_method_name(event->method));
-        if (p->dial_count < DIALS_MAX) {
-            p->dials[p->dial_count++] = (dial){.path = event->path, .method = event->method};
-        }
+        printf("%s %.3f %s\n", event->kind == PLN_SOCK_TRY ? "try" : "hole", since_start(p),
+               pln_punch_method_name(event->method));
+        add_dial(p, event);
         return;
     case PLN_SOCK_OVER:
         printf("over %s %s %zu %zu %zu %zu\n", pln_punch_end_name(event->end),
@@ -322,6 +345,22 @@ static void punch(puncher *p, unsigned wait_ms, unsigned budget_ms) {
     }
 }
 
+static void begin_anew(puncher *p, unsigned peer) {
+    pln_sock_cancel(p->sock, &p->plan.peer, now());
+    if (p->won) {
+        pln_sock_release(p->sock, p->won_path.via);
+    }
+    pull(p); /* What is still to be told is of the old one. */
+    p->won = false;
+    p->started_at = 0;
+    p->dial_count = 0;
+    p->plan = (pln_punch_plan){.peer.bytes[0] = (uint8_t)peer};
+    /* Budgets are those of one place; this is another one. */
+    pln_nat_forget(&p->observations);
+    pln_sock_network_changed(p->sock);
+    printf("fresh\n");
+}
+
 static void take_line(puncher *p, char *line) {
     char *words[16] = {NULL}, *rest = NULL;
     size_t count = 0;
@@ -352,6 +391,8 @@ static void take_line(puncher *p, char *line) {
             .kind = (pln_target_kind)number(words[1]), .addr = address(words[2])};
     } else if (strcmp(verb, "punch") == 0) {
         punch(p, number(words[1]), number(words[2]));
+    } else if (strcmp(verb, "fresh") == 0) {
+        begin_anew(p, number(words[1]));
     } else {
         fail("an unknown line");
     }

@@ -25,6 +25,8 @@ typedef struct model_peer {
     bool running;
     uint64_t attempt;
     pln_punch_plan plan; /* With what was added. */
+    size_t try_count;
+    pln_path tries[PLN_PUNCH_TRIES_MAX];
     size_t hole_count;
     pln_path holes[PLN_PUNCH_HOLES_MAX];
 } model_peer;
@@ -137,15 +139,28 @@ static model_peer *peer_of(world *w, const pln_sock_event *event) {
     return peer;
 }
 
-static void check_hole(world *w, const pln_sock_event *event) {
+static bool has_path(const pln_path *paths, size_t count, const pln_path *path) {
+    for (size_t i = 0; i < count; i++) {
+        if (pln_path_equal(&paths[i], path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_way(world *w, const pln_sock_event *event) {
     model_peer *peer = peer_of(w, event);
     assert_true(is_usable(w, event->path.via));
     assert_true(is_aimed_at(w, &event->path.remote));
-    for (size_t i = 0; i < peer->hole_count; i++) {
-        assert_false(pln_path_equal(&peer->holes[i], &event->path));
+    assert_false(has_path(peer->holes, peer->hole_count, &event->path));
+    if (event->kind == PLN_SOCK_HOLE) {
+        assert_true(peer->hole_count < PLN_PUNCH_HOLES_MAX);
+        peer->holes[peer->hole_count++] = event->path;
+        return;
     }
-    assert_true(peer->hole_count < PLN_PUNCH_HOLES_MAX);
-    peer->holes[peer->hole_count++] = event->path;
+    assert_false(has_path(peer->tries, peer->try_count, &event->path));
+    assert_true(peer->try_count < PLN_PUNCH_TRIES_MAX);
+    peer->tries[peer->try_count++] = event->path;
 }
 
 static void check_event(world *w, const pln_sock_event *event) {
@@ -166,8 +181,9 @@ static void check_event(world *w, const pln_sock_event *event) {
         w->vias[event->via] = CLOSED;
         w->in_use--;
         break;
+    case PLN_SOCK_TRY:
     case PLN_SOCK_HOLE:
-        check_hole(w, event);
+        check_way(w, event);
         break;
     case PLN_SOCK_OVER:
         assert_true(event->stats.probes_sent <= 3000);

@@ -315,8 +315,20 @@ static void connect(nat_world *world, size_t index, const pln_path *path) {
     }
 }
 
+static bool is_dialled(const nat_host *host, const pln_path *path) {
+    for (size_t i = 0; i < host->dial_count; i++) {
+        if (host->dials[i].live && pln_path_equal(&host->dials[i].path, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void start_dial(nat_world *world, size_t index, const pln_path *path) {
     nat_host *host = &world->hosts[index];
+    if (is_dialled(host, path)) {
+        return; /* Tried, and a hole meanwhile. */
+    }
     if (host->connected || host->dial_count == sizeof(host->dials) / sizeof(host->dials[0])) {
         return;
     }
@@ -440,8 +452,9 @@ static void handle_event(nat_world *world, size_t index, const pln_sock_event *e
     case PLN_SOCK_CLOSE_SOCKET:
         nat_world_close_socket(host, event->via);
         break;
+    case PLN_SOCK_TRY:
     case PLN_SOCK_HOLE:
-        host->holes++;
+        host->holes += event->kind == PLN_SOCK_HOLE;
         if (world->handshakes) {
             start_dial(world, index, &event->path);
         }

@@ -80,7 +80,7 @@ typedef struct nat_host {
     nat_socket sockets[NAT_SOCKETS_MAX];
     size_t fd_max; /* Opening more sockets fails. */
     uint16_t next_port;
-    nat_dial dials[PLN_PUNCH_HOLES_MAX * 2];
+    nat_dial dials[PLN_PUNCH_HOLES_MAX + PLN_PUNCH_TRIES_MAX];
     size_t dial_count;
     bool connected; /* A session is confirmed on this side, */
     pln_path session;

@@ -40,9 +40,15 @@ if(TARGET pln)
 endif()
 if(NOT pln_excluded)
     install(TARGETS pln RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
-    # Below the prefix, not in /lib: the unit names the command by its installed path.
-    install(FILES "${PROJECT_BINARY_DIR}/packaging/pln.service"
-        DESTINATION "lib/systemd/system")
+    # Below the prefix, not in /lib: the unit names the command by its installed path.  It is written
+    # anew for that, since only the installation knows the prefix of `cmake --install --prefix`;
+    # DESTDIR is no part of it.
+    set(unit "${PROJECT_BINARY_DIR}/packaging/installed/pln.service")
+    install(CODE "
+        get_filename_component(CMAKE_INSTALL_FULL_BINDIR
+            \"${CMAKE_INSTALL_BINDIR}\" ABSOLUTE BASE_DIR \"\${CMAKE_INSTALL_PREFIX}\")
+        configure_file(\"${PROJECT_SOURCE_DIR}/packaging/pln.service.in\" \"${unit}\" @ONLY)")
+    install(FILES "${unit}" DESTINATION "lib/systemd/system")
 
     set(man "${PROJECT_BINARY_DIR}/packaging/pln.1")
     add_custom_command(

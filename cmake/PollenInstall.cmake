@@ -45,8 +45,9 @@ if(NOT pln_excluded)
     # DESTDIR is no part of it.
     set(unit "${PROJECT_BINARY_DIR}/packaging/installed/pln.service")
     install(CODE "
+        get_filename_component(prefix \"\${CMAKE_INSTALL_PREFIX}\" ABSOLUTE)
         get_filename_component(CMAKE_INSTALL_FULL_BINDIR
-            \"${CMAKE_INSTALL_BINDIR}\" ABSOLUTE BASE_DIR \"\${CMAKE_INSTALL_PREFIX}\")
+            \"${CMAKE_INSTALL_BINDIR}\" ABSOLUTE BASE_DIR \"\${prefix}\")
         configure_file(\"${PROJECT_SOURCE_DIR}/packaging/pln.service.in\" \"${unit}\" @ONLY)")
     install(FILES "${unit}" DESTINATION "lib/systemd/system")
 

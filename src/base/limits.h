@@ -214,6 +214,15 @@ enum { PLN_HOPELESS_PROBES_MAX = 32 };
 enum { PLN_PROBES_PEER_BURST = 2600, PLN_PROBES_PEER_PER_S = 100 };
 enum { PLN_PROBES_BURST = 4000, PLN_PROBES_PER_S = 1000 };
 
+/* For punches that only others asked for, to one IPv4 address or IPv6 /64, whatever peers are said
+ * to be there: as many as to one peer. */
+enum { PLN_PROBES_TARGET_BURST = 2600, PLN_PROBES_TARGET_PER_S = 100 };
+
+/* Birthdays that one coordinator may cause unasked: a newcomer behind a hard NAT that it introduces
+ * to a dozen others, and then one each ten seconds, until the newcomer is known and wanted. */
+enum { PLN_BIRTHDAYS_UNASKED_BURST = 12 };
+#define PLN_BIRTHDAYS_UNASKED_INTERVAL PLN_S(10)
+
 /* Answers to requests from where a punch aims, for each punch. */
 enum { PLN_PROBE_ANSWERS_BURST = 64, PLN_PROBE_ANSWERS_PER_S = 200 };
 enum { PLN_PROBE_ANSWERS_WAITING_MAX = 64 };

@@ -162,6 +162,7 @@ static void start_punch(pln_punching *punching, pln_errand *errand, const pollen
                          .ours = pln_nat_brief_of(&punching->outside.verdict),
                          .theirs = theirs_of(errand, msg),
                          .unasked = !errand->wanted,
+                         .coordinator = *from,
                          .one_shot = !errand->speaks_2,
                          .deadline = pln_ts_add(now.mono, UNASKED_PUNCH_TIME)};
     to.at = leaves_the_first_step(&to) ? pln_ts_add(now.mono, FIRST_STEP) : now.mono;

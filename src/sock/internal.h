@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of this room share: sock.c the public calls, punch.c the course of one punch,
  * way.c what is sent where and when, via.c the sockets, hear.c what comes in, memory.c what is
- * remembered of peers, events.c what goes out. */
+ * remembered of peers, budget.c what others may cause, events.c what goes out. */
 #ifndef PLN_SOCK_INTERNAL_H
 #define PLN_SOCK_INTERNAL_H
 
 #include "base/bucket.h"
+#include "base/meters.h"
 #include "sock/ladder.h"
 #include "sock/ports.h"
 #include "sock/probe.h"
@@ -156,6 +157,17 @@ void pln_sock_punch_aim_at(sock_punch *punch, const pln_punch_target *target, pl
 /* The method that is being tried. */
 pln_punch_method pln_sock_punch_method_now(const sock_punch *punch);
 
+/* ---- Budgets of what only others ask for ----------------------------------------------------- */
+
+/* Takes what the punch's next request to that address costs; false: nothing is left. */
+bool pln_sock_budget_probe(pln_sock *sock, const sock_punch *punch, const pollen_addr *to,
+                           pln_ts now);
+
+/* The same for a birthday. */
+bool pln_sock_budget_birthday(pln_sock *sock, const sock_punch *punch, pln_ts now);
+
+void pln_sock_budgets_fini(pln_sock *sock);
+
 /* ---- Sockets --------------------------------------------------------------------------------- */
 
 typedef enum sock_via_state {
@@ -231,6 +243,7 @@ struct pln_sock {
     pln_bucket strangers_all;
 
     pln_bucket probes;
+    pln_meters *targets, *coordinators; /* See budget.c; NULL: never needed. */
     pln_sock_counters counters;
 };
 

@@ -219,7 +219,8 @@ static bool take_birthday(pln_sock *sock, sock_punch *punch, pln_ts now) {
     }
     sock_memory *memory = &sock->memories[punch->memory];
     pln_ts allowed_at = pln_sock_birthday_allowed_at(sock, memory, &punch->aim);
-    if (pln_ts_reached(allowed_at, now) && clear_the_way(sock, punch, now)) {
+    if (pln_ts_reached(allowed_at, now) && clear_the_way(sock, punch, now) &&
+        pln_sock_budget_birthday(sock, punch, now)) {
         punch->birthday = true;
         punch->birthday_before = memory->birthday_at;
         memory->birthday_at = now;
@@ -330,11 +331,10 @@ void pln_sock_punch_advance(pln_sock *sock, sock_punch *punch, pln_ts now) {
 
 /* ---- Requests -------------------------------------------------------------------------------- */
 
-static void encode(pln_sock *sock, const uint8_t *nonce, uint8_t *buf) {
+static void encode(const uint8_t *nonce, uint8_t *buf) {
     pln_probe probe = {.kind = PLN_PROBE_REQUEST};
     memcpy(probe.nonce, nonce, sizeof(probe.nonce));
     pln_probe_encode(&probe, buf);
-    sock->counters.probes_sent++;
 }
 
 static bool transmit_way(pln_sock *sock, sock_punch *punch, sock_way *way, uint8_t *buf,
@@ -350,7 +350,7 @@ static bool transmit_way(pln_sock *sock, sock_punch *punch, sock_way *way, uint8
     }
     punch->stats.ways_used += way->sent_at == PLN_TS_NEVER;
     bool opener = pln_sock_way_advance(sock, way, now);
-    encode(sock, nonce, buf);
+    encode(nonce, buf);
     *ret = (pln_transmit){.path = {.via = way->via, .remote = way->remote},
                           .ttl = opener ? PLN_OPENER_TTL : 0,
                           .size = PLN_PROBE_BYTES,
@@ -372,7 +372,7 @@ static void transmit_spray(pln_sock *sock, sock_punch *punch, uint8_t *buf, pln_
     pln_ts earliest = now > SPRAY_LATE ? now - SPRAY_LATE : 0;
     pln_ts from = punch->spray_at > earliest ? punch->spray_at : earliest;
     punch->spray_at = from + PLN_NS_PER_S / per_s;
-    encode(sock, punch->nonce, buf);
+    encode(punch->nonce, buf);
     *ret = (pln_transmit){.path = path, .size = PLN_PROBE_BYTES, .segment = PLN_PROBE_BYTES};
 }
 
@@ -411,9 +411,13 @@ bool pln_sock_punch_transmit(pln_sock *sock, sock_punch *punch, uint8_t *buf, pl
         } else if (!transmit_way(sock, punch, way, buf, ret, now)) {
             continue;
         }
+        if (!pln_sock_budget_probe(sock, punch, &ret->path.remote, now)) {
+            continue;
+        }
         (void)pln_bucket_take(&memory->probes, PLN_PROBES_PEER_PER_S, PLN_PROBES_PEER_BURST,
                               now); /* It was looked at above. */
         punch->stats.probes_sent++;
+        sock->counters.probes_sent++;
         return true;
     }
     return false;

@@ -29,6 +29,7 @@ void pln_sock_destroy(pln_sock *sock) {
     }
     pln_free(sock->vias);
     pln_free(sock->memories);
+    pln_sock_budgets_fini(sock);
     pln_free(sock);
 }
 

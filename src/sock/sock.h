@@ -67,7 +67,8 @@ typedef struct pln_punch_plan {
     pln_punch_target targets[PLN_PUNCH_TARGETS_MAX]; /* The best first; usually the observed one. */
     pln_nat_brief ours;
     pln_nat_brief theirs;
-    bool unasked;    /* Only others asked for it: it gives way to those that we want. */
+    bool unasked;           /* Only others asked for it: it gives way to those that we want. */
+    pollen_key coordinator; /* Who did, when unasked. */
     bool one_shot;   /* The peer sends each probe once, at the start, as the reference does. */
     pln_ts at;       /* Both sides fire then; a time gone by means now. */
     pln_ts deadline; /* No probe is sent from then on. */

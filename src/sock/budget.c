@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What punches that only others asked for may take.  Whom a trigger names, and where that is to be,
+ * is the word of one member, who can invent as many peers as it likes: so neither budget goes by
+ * the peer.  One is the address's, the other the coordinator's.
+ *
+ * What is over an address's budget counts as sent and lost: waiting for it would hold up what the
+ * punch sends elsewhere.
+ */
+#include <string.h>
+
+#include "sock/internal.h"
+
+enum { TARGET_SETS = 64, COORDINATOR_SETS = 16 };
+
+/* Made when it is needed first: most engines never are asked by anybody. */
+static bool take(pln_sock *sock, pln_meters **meters, pln_meters_config config, const void *id,
+                 size_t size, pln_ts now) {
+    if (*meters == NULL) {
+        pln_rng_fill(&sock->config.rng, config.key.bytes, sizeof(config.key.bytes));
+        *meters = pln_meters_create(&config);
+    }
+    return *meters != NULL && pln_meters_take(*meters, id, size, now);
+}
+
+bool pln_sock_budget_probe(pln_sock *sock, const sock_punch *punch, const pollen_addr *to,
+                           pln_ts now) {
+    if (!punch->plan.unasked) {
+        return true;
+    }
+    const pln_meters_config config = {.sets = TARGET_SETS,
+                                      .interval = PLN_NS_PER_S / PLN_PROBES_TARGET_PER_S,
+                                      .burst = PLN_PROBES_TARGET_BURST};
+    const size_t prefix = pollen_addr_is_ipv4(to) ? sizeof(to->ip) : sizeof(to->ip) / 2;
+    return take(sock, &sock->targets, config, to->ip, prefix, now);
+}
+
+bool pln_sock_budget_birthday(pln_sock *sock, const sock_punch *punch, pln_ts now) {
+    if (!punch->plan.unasked) {
+        return true;
+    }
+    const pln_meters_config config = {.sets = COORDINATOR_SETS,
+                                      .interval = PLN_BIRTHDAYS_UNASKED_INTERVAL,
+                                      .burst = PLN_BIRTHDAYS_UNASKED_BURST};
+    const pollen_key *by = &punch->plan.coordinator;
+    return take(sock, &sock->coordinators, config, by->bytes, sizeof(by->bytes), now);
+}
+
+void pln_sock_budgets_fini(pln_sock *sock) {
+    pln_meters_destroy(sock->targets);
+    pln_meters_destroy(sock->coordinators);
+}

@@ -252,6 +252,11 @@ enum { PLN_COORDINATIONS_PER_S = 20, PLN_COORDINATIONS_BURST = 64 };
 enum { PLN_COORDINATIONS_ALL_PER_S = 500, PLN_COORDINATIONS_ALL_BURST = 1000 };
 enum { PLN_COORDINATOR_HELD_MAX = 1024 };
 
+/* Neighbours that a newcomer is introduced to: no more than it takes unasked from one coordinator,
+ * and what it costs does not grow with the cluster; of the others gossip tells a moment later. */
+enum { PLN_INTRODUCED_MAX = 12 };
+enum { PLN_INTRODUCTIONS_PER_S = 64, PLN_INTRODUCTIONS_BURST = 256 };
+
 /* Punches that one coordinator may ask of us unasked, and all together: each may cost a spray of
  * some thousand packets towards an address that we have to take the coordinator's word for. */
 enum { PLN_TRIGGERS_PER_S = 2, PLN_TRIGGERS_BURST = 16 };
@@ -307,6 +312,9 @@ enum { PLN_PORTMAP_RELEASE_SENDINGS = 3 }; /* At NAT-PMP's pace: somebody waits 
 #define PLN_INVITE_CONN_TIMEOUT PLN_S(10)  /* The whole life of an invite connection. */
 /* Held back at most, so that a wrong round trip does no more harm than none. */
 #define PLN_COORDINATOR_HOLD_MAX PLN_MS(500)
+/* A session's whereabouts come within a round trip of its start, or are news of their own. */
+#define PLN_INTRODUCTION_TIME PLN_S(1)
+#define PLN_ROUND_TRIP_TOLD_MAX PLN_S(2) /* A longer one is no sooner waited for. */
 /* Life of sockets that a session may still be found on, once another one is: >= PLN_TIE_GRACE. */
 #define PLN_PUNCH_LINGER PLN_S(2)
 #define PLN_PUNCH_SETTLE PLN_S(1) /* For a handshake along a hole, before more is tried. */

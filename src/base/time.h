@@ -15,6 +15,7 @@ typedef int64_t pln_wall; /* Unix seconds. */
 
 #define PLN_TS_NEVER UINT64_MAX
 
+#define PLN_NS_PER_US 1000ull
 #define PLN_NS_PER_MS 1000000ull
 #define PLN_NS_PER_S 1000000000ull
 #define PLN_MS(n) ((pln_dur)(n)*PLN_NS_PER_MS)

@@ -19,9 +19,10 @@ typedef struct end {
     pln_session_info session;
 } end;
 
-void pln_coordinator_init(pln_coordinator *coordinator, pln_mesh *mesh, pln_neighbours *neighbours,
-                          const pln_log *log) {
-    *coordinator = (pln_coordinator){.mesh = mesh, .neighbours = neighbours, .log = log};
+void pln_coordinator_init(pln_coordinator *coordinator, pln_mesh *mesh, const pln_state *state,
+                          pln_neighbours *neighbours, const pln_log *log) {
+    *coordinator =
+        (pln_coordinator){.mesh = mesh, .state = state, .neighbours = neighbours, .log = log};
     pln_heap_init(&coordinator->held);
 }
 
@@ -64,12 +65,19 @@ static bool hold(pln_coordinator *coordinator, const pollen_key *to, pln_bytes *
     return true;
 }
 
+/* By way of us it takes the sum, and we may be far from both: the longer one is nearer to it. */
+static pln_dur round_trip(const end *a, const end *b) {
+    const pln_dur rtts[2] = {a->session.conn.rtt, b->session.conn.rtt};
+    return rtts[0] > rtts[1] ? rtts[0] : rtts[1];
+}
+
 static void trigger(pln_coordinator *coordinator, const end *to, const end *other, pln_dur delay,
                     pln_now now) {
     PLN_ASSERT(to->neighbour != other->neighbour);
     pln_punch_trigger msg = {.peer = other->session.peer,
                              .self_addr = to->session.conn.path.remote,
-                             .peer_addr = other->session.conn.path.remote};
+                             .peer_addr = other->session.conn.path.remote,
+                             .round_trip = round_trip(to, other)};
     /* Empty ones, when they have not come yet, still tell an old from a new implementation. */
     msg.has_whereabouts = to->session.speaks_2 && other->session.speaks_2;
     if (other->neighbour->has_whereabouts) {
@@ -102,6 +110,14 @@ static bool find_end(const pln_coordinator *coordinator, const pollen_key *peer,
            !pln_addr_is_loopback(&ret->session.conn.path.remote);
 }
 
+static void trigger_both(pln_coordinator *coordinator, const end *a, const end *b, pln_now now) {
+    char names[2][PLN_KEY_SHORT_BYTES];
+    pln_logf(coordinator->log, PLN_LOG_DEBUG, "node", "coordinating a punch of %s and %s",
+             pln_key_short(&a->session.peer, names[0]), pln_key_short(&b->session.peer, names[1]));
+    trigger(coordinator, b, a, lead(b, a), now);
+    trigger(coordinator, a, b, lead(a, b), now);
+}
+
 static bool may_ask(pln_coordinator *coordinator, const pollen_key *from, pln_ts now) {
     pln_neighbour *neighbour = pln_neighbours_find(coordinator->neighbours, from);
     return neighbour != NULL &&
@@ -122,11 +138,61 @@ void pln_coordinator_handle_request(pln_coordinator *coordinator, const pollen_k
     if (!find_end(coordinator, from, &asker) || !find_end(coordinator, &msg.peer, &other)) {
         return;
     }
-    char names[2][PLN_KEY_SHORT_BYTES];
-    pln_logf(coordinator->log, PLN_LOG_DEBUG, "node", "coordinating a punch of %s and %s",
-             pln_key_short(from, names[0]), pln_key_short(&msg.peer, names[1]));
-    trigger(coordinator, &other, &asker, lead(&other, &asker), now);
-    trigger(coordinator, &asker, &other, lead(&asker, &other), now);
+    trigger_both(coordinator, &asker, &other, now);
+}
+
+/* ---- Introductions --------------------------------------------------------------------------- */
+
+static bool have_met(const pln_coordinator *coordinator, const pollen_key *a, const pollen_key *b) {
+    return pln_state_reaches(coordinator->state, a, b) ||
+           pln_state_reaches(coordinator->state, b, a);
+}
+
+/* What is done for each pair of the newcomer and one that it has not met. */
+typedef void introduction(pln_coordinator *coordinator, const end *newcomer, const end *other,
+                          pln_now now);
+
+static void introduce(pln_coordinator *coordinator, const pln_neighbour *newcomer,
+                      introduction *tell, pln_now now) {
+    end one, other;
+    if (coordinator->state == NULL || !newcomer->speaks_2 ||
+        !find_end(coordinator, &newcomer->key, &one)) {
+        return;
+    }
+    size_t count = 0;
+    const pln_neighbour *neighbour, *next;
+    HASH_ITER(hh, coordinator->neighbours->map, neighbour, next) {
+        if (neighbour == newcomer || !neighbour->speaks_2 ||
+            have_met(coordinator, &newcomer->key, &neighbour->key) ||
+            !find_end(coordinator, &neighbour->key, &other)) {
+            continue;
+        }
+        if (count == PLN_INTRODUCED_MAX ||
+            !pln_bucket_take(&coordinator->introductions, PLN_INTRODUCTIONS_PER_S,
+                             PLN_INTRODUCTIONS_BURST, now.mono)) {
+            return;
+        }
+        tell(coordinator, &one, &other, now);
+        count++;
+    }
+}
+
+void pln_coordinator_introduce(pln_coordinator *coordinator, pln_neighbour *newcomer, pln_now now) {
+    newcomer->introduced_at = now.mono;
+    introduce(coordinator, newcomer, trigger_both, now);
+}
+
+static void tell_other(pln_coordinator *coordinator, const end *newcomer, const end *other,
+                       pln_now now) {
+    trigger(coordinator, other, newcomer, 0, now);
+}
+
+void pln_coordinator_whereabouts_changed(pln_coordinator *coordinator, pln_neighbour *newcomer,
+                                         pln_now now) {
+    if (newcomer->introduced_at != PLN_TS_NEVER &&
+        pln_ts_since(newcomer->introduced_at, now.mono) <= PLN_INTRODUCTION_TIME) {
+        introduce(coordinator, newcomer, tell_other, now);
+    }
 }
 
 /* ---- Time ------------------------------------------------------------------------------------ */

@@ -33,6 +33,7 @@ pln_neighbour *pln_neighbours_obtain(pln_neighbours *neighbours, const pollen_ke
         return NULL;
     }
     neighbour->key = *peer;
+    neighbour->introduced_at = PLN_TS_NEVER;
     PLN_MAP_ADD(&neighbours->hash_key, neighbours->map, key, POLLEN_KEY_BYTES, neighbour);
     if (!PLN_MAP_ADDED(neighbour)) {
         pln_free(neighbour);

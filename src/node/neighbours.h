@@ -15,11 +15,12 @@ typedef struct pln_neighbour {
     bool speaks_2;
     bool has_whereabouts; /* pollen/2: it told us. */
     pln_whereabouts whereabouts;
-    uint32_t via;        /* Of the session's path. */
-    bool punched;        /* The path goes through a hole. */
-    pln_bucket requests; /* Coordination it may ask of us, */
-    pln_bucket triggers; /* and punches it may ask us for. */
-    pln_bucket observed; /* How often it may say where it sees us. */
+    uint32_t via;         /* Of the session's path. */
+    bool punched;         /* The path goes through a hole. */
+    pln_ts introduced_at; /* To our other neighbours; PLN_TS_NEVER: not. */
+    pln_bucket requests;  /* Coordination it may ask of us, */
+    pln_bucket triggers;  /* and punches it may ask us for. */
+    pln_bucket observed;  /* How often it may say where it sees us. */
 } pln_neighbour;
 
 typedef struct pln_neighbours {

@@ -19,7 +19,8 @@ pollen_err pln_punching_init(pln_punching *punching, pln_mesh *mesh, const pln_s
     *punching = (pln_punching){
         .mesh = mesh, .state = state, .log = config->mesh.log, .self = config->mesh.creds->key};
     pln_neighbours_init(&punching->neighbours, mesh, &config->mesh.rng);
-    pln_coordinator_init(&punching->coordinator, mesh, &punching->neighbours, punching->log);
+    pln_coordinator_init(&punching->coordinator, mesh, state, &punching->neighbours,
+                         punching->log);
     pln_errands_init(&punching->errands, mesh, state, &punching->neighbours);
     const pln_sock_config sock = {.rng = config->mesh.rng, .log = config->mesh.log};
     const pollen_err err = pln_sock_create(&sock, &punching->sock);
@@ -215,13 +216,14 @@ static void handle_trigger(pln_punching *punching, const pollen_key *from, const
 /* ---- Sessions -------------------------------------------------------------------------------- */
 
 static void handle_whereabouts(pln_punching *punching, const pollen_key *from, const uint8_t *body,
-                               size_t size) {
+                               size_t size, pln_now now) {
     pln_neighbour *neighbour = pln_neighbours_find(&punching->neighbours, from);
     pln_whereabouts msg;
     if (neighbour != NULL && neighbour->speaks_2 &&
         pln_whereabouts_decode(body, size, &msg) == POLLEN_OK) {
         neighbour->whereabouts = msg;
         neighbour->has_whereabouts = true;
+        pln_coordinator_whereabouts_changed(&punching->coordinator, neighbour, now);
     }
 }
 
@@ -233,7 +235,7 @@ bool pln_punching_handle_packet(pln_punching *punching, const pollen_key *peer,
     } else if (kind == POLLEN_ENVELOPE_PUNCH_TRIGGER) {
         handle_trigger(punching, peer, body, size, now);
     } else if (kind == POLLEN_ENVELOPE_WHEREABOUTS) {
-        handle_whereabouts(punching, peer, body, size);
+        handle_whereabouts(punching, peer, body, size, now);
     } else {
         return false;
     }
@@ -265,6 +267,9 @@ void pln_punching_connected(pln_punching *punching, const pollen_key *peer, pln_
     set_path(punching, neighbour, &info.conn.path, now);
     pln_holes_drop(&punching->holes, peer);
     pln_neighbours_tell(&punching->neighbours, neighbour, now);
+    if (info.conn.inbound) {
+        pln_coordinator_introduce(&punching->coordinator, neighbour, now);
+    }
     pln_errands_connected(&punching->errands, peer, now);
 }
 

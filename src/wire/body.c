@@ -6,6 +6,7 @@
 
 #include "base/addr.h"
 #include "base/key.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "wire/admission_parts.h"
 #include "wire/utf8.h"
@@ -71,11 +72,12 @@ pollen_err pln_punch_request_encode(const pln_punch_request *msg, pln_bytes *ret
 /* ---- PunchCoordTrigger: 1 peer_id, 2 self_addr, 3 peer_addr, 4 whereabouts (pollen/2) -------- */
 
 pollen_err pln_punch_trigger_decode(const uint8_t *body, size_t size, pln_punch_trigger *ret) {
-    static const pln_proto_schema schema = {.count = 5,
+    static const pln_proto_schema schema = {.count = 6,
                                             .kinds = {[1] = PLN_FIELD_BYTES,
                                                       [2] = PLN_FIELD_BYTES,
                                                       [3] = PLN_FIELD_BYTES,
-                                                      [4] = PLN_FIELD_MESSAGE}};
+                                                      [4] = PLN_FIELD_MESSAGE,
+                                                      [5] = PLN_FIELD_VARINT}};
     pln_proto_message msg;
     pollen_err err = pln_proto_read(&schema, body, size, &msg);
     if (err != POLLEN_OK) {
@@ -90,6 +92,9 @@ pollen_err pln_punch_trigger_decode(const uint8_t *body, size_t size, pln_punch_
         trigger.self_addr = (pollen_addr){0};
     }
     trigger.has_whereabouts = msg.slots[4].data != NULL;
+    trigger.round_trip = msg.slots[5].value <= PLN_ROUND_TRIP_TOLD_MAX / PLN_NS_PER_US
+                             ? msg.slots[5].value * PLN_NS_PER_US
+                             : 0;
     if (err == POLLEN_OK && trigger.has_whereabouts) {
         err = pln_whereabouts_decode(msg.slots[4].data, msg.slots[4].size, &trigger.whereabouts);
     }
@@ -111,6 +116,7 @@ pollen_err pln_punch_trigger_encode(const pln_punch_trigger *msg, pln_bytes *ret
         pln_out inner = {0};
         pln_whereabouts_put(&msg->whereabouts, &inner);
         pln_proto_put_message(&out, 4, &inner);
+        pln_proto_put_u64(&out, 5, msg->round_trip / PLN_NS_PER_US);
     }
     return pln_body_finish(POLLEN_ENVELOPE_PUNCH_TRIGGER, &out, ret);
 }

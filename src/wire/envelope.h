@@ -58,6 +58,7 @@ typedef struct pln_punch_trigger {
     /* pollen/2: what the peer told the coordinator of itself. */
     bool has_whereabouts;
     pln_whereabouts whereabouts;
+    pln_dur round_trip; /* Between both sides, in whole microseconds; 0: not known. */
 } pln_punch_trigger;
 
 typedef struct pln_redeem_request {

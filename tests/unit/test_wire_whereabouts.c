@@ -74,7 +74,8 @@ static void a_trigger_carries_them(void **state) {
                                        .self_addr = addr("203.0.113.1:1000"),
                                        .peer_addr = addr("203.0.113.2:2000"),
                                        .has_whereabouts = true,
-                                       .whereabouts = sample()};
+                                       .whereabouts = sample(),
+                                       .round_trip = PLN_MS(80)};
     pln_bytes envelope = {0};
     assert_int_equal(pln_punch_trigger_encode(&written, &envelope), POLLEN_OK);
     size_t size;
@@ -86,6 +87,7 @@ static void a_trigger_carries_them(void **state) {
     assert_true(pollen_addr_equal(&read.peer_addr, &written.peer_addr));
     assert_true(read.has_whereabouts);
     assert_same(&read.whereabouts, &written.whereabouts);
+    assert_int_equal(read.round_trip, PLN_MS(80));
     pln_bytes_fini(&envelope);
 }
 

@@ -418,6 +418,7 @@ bool pln_sock_punch_transmit(pln_sock *sock, sock_punch *punch, uint8_t *buf, pl
                               now); /* It was looked at above. */
         punch->stats.probes_sent++;
         sock->counters.probes_sent++;
+        try_target(punch, way, ret);
         return true;
     }
     return false;

@@ -235,9 +235,9 @@ enum { PLN_PROBE_STRANGERS_BURST = 64, PLN_PROBE_STRANGERS_PER_S = 32 };
 
 enum { PLN_PUNCH_HOLES_MAX = 8 };     /* Ways that a handshake is tried along, for each punch. */
 
-/* And before it is known that they are open: the addresses of the peer's that are tried, and as many
- * again where it was heard.  A handshake costs 1,200 bytes, and whoever forges the peer's address
- * can name some ports there. */
+/* And before it is known that they are open: the addresses of the peer's that are tried, and as
+ * many again where it was heard.  A handshake costs 1,200 bytes, and whoever forges the peer's
+ * address can name some ports there. */
 enum { PLN_PUNCH_TRIES_MAX = 12 };
 enum { PLN_PUNCH_MEMORY_MAX = 1024 }; /* Peers whose budgets are kept; 120 bytes each. */
 

@@ -109,8 +109,8 @@ bool pln_sock_won(pln_sock *sock, const pollen_key *peer, const pln_path *path, 
 /* No session uses that socket any more: CLOSE_SOCKET follows.  Unknown ones are fine. */
 void pln_sock_release(pln_sock *sock, uint32_t via);
 
-/* The dial along that hole, or way that was to be tried, failed: punching goes on at once instead of
- * waiting for its outcome. */
+/* The dial along that hole, or way to be tried, failed: punching goes on at once instead of waiting
+ * for its outcome. */
 void pln_sock_hole_failed(pln_sock *sock, const pollen_key *peer, const pln_path *path, pln_ts now);
 
 /* Our address, or our NAT, is another: what was held back after failures may be tried again. */

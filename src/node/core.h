@@ -8,7 +8,6 @@
 #define PLN_NODE_CORE_H
 
 #include "node/gossip.h"
-#include "node/observed.h"
 #include "node/punch.h"
 #include "peer/store.h"
 
@@ -27,7 +26,6 @@ struct pln_node {
     void *is_revoked_ctx;
     pln_rng rng;
     const pln_log *log;
-    pln_observed_list observed;
     uint64_t last_probe;
     pln_punching punching;
     pln_ts reopened_from; /* When a way that opens again is next taken for a cut that healed. */

@@ -78,11 +78,12 @@ static void handle_disconnected(pln_node *node, const pln_mesh_event *event) {
         pln_node_step(node,
                       &(pollen_peer_input){.kind = POLLEN_PEER_INPUT_FORGET, .peer = event->peer});
     }
-    pln_observed_remove(&node->observed, &event->peer);
     pln_punching_disconnected(&node->punching, &event->peer);
-    pln_session_info info;
-    if (node->gossips && pln_mesh_session_info(node->mesh, &event->peer, &info) != POLLEN_OK) {
-        /* Unless another session took its place: that is no news to anybody. */
+    if (pln_mesh_has_session(node->mesh, &event->peer)) {
+        return; /* Another one took its place: that is no news to anybody. */
+    }
+    pln_outside_observer_gone(&node->punching.outside, &event->peer, node->now.mono);
+    if (node->gossips) {
         pln_gossip_disconnected(&node->gossip, &event->peer);
     }
 }
@@ -118,13 +119,7 @@ static void handle_dialled(pln_node *node, const pln_mesh_event *event) {
 /* ---- Packets --------------------------------------------------------------------------------- */
 
 static void observe(pln_node *node, const pollen_key *observer, const pollen_addr *addr) {
-    if (!pln_addr_is_sendable(addr)) {
-        return;
-    }
-    pln_observed_add(&node->observed, observer, addr, node->now.mono);
-    /* From within this machine nothing is seen of a NAT, and judging takes time. */
-    if (!pln_addr_is_loopback(addr) &&
-        pln_punching_observed(&node->punching, observer, addr, node->now)) {
+    if (pln_punching_observed(&node->punching, observer, addr, node->now)) {
         const pollen_err err = pln_node_tell_outside(node);
         (void)err; /* Told with the next change. */
         retry_lost(node);

@@ -189,10 +189,11 @@ pollen_err pln_node_peer_at(const pln_node *node, size_t index, pollen_peer *ret
 }
 
 pollen_err pln_node_observed_at(const pln_node *node, size_t index, pln_observed *ret) {
-    if (index >= node->observed.count) {
+    const pln_nat_observation *item = pln_outside_observed_at(&node->punching.outside, index);
+    if (item == NULL) {
         return POLLEN_ENOENT;
     }
-    *ret = node->observed.items[index];
+    *ret = (pln_observed){.peer = item->observer, .addr = item->seen, .at = item->at};
     return POLLEN_OK;
 }
 

@@ -6,13 +6,7 @@
 #include "base/assert.h"
 
 bool pln_outside_is_local(const pln_outside *outside, const pollen_addr *addr) {
-    const pln_nat_observations *list = &outside->observations;
-    for (size_t i = 0; i < list->local_count; i++) {
-        if (pln_addr_same_ip(&list->locals[i], addr)) {
-            return true;
-        }
-    }
-    return false;
+    return pln_nat_is_local(&outside->observations, addr);
 }
 
 /* True when it is another. */
@@ -35,8 +29,34 @@ bool pln_outside_set_locals(pln_outside *outside, const pollen_addr *addrs, size
 }
 
 bool pln_outside_observe(pln_outside *outside, const pln_nat_observation *observation, pln_ts now) {
-    pln_nat_observe(&outside->observations, observation);
-    return judge(outside, now);
+    /* What is seen from within this machine says nothing of a NAT, and judging takes time. */
+    return pln_nat_observe(&outside->observations, observation) &&
+           !pln_addr_is_loopback(&observation->seen) && judge(outside, now);
+}
+
+void pln_outside_observer_gone(pln_outside *outside, const pollen_key *observer, pln_ts now) {
+    pln_nat_observer_gone(&outside->observations, observer, now);
+}
+
+static bool is_said_again(const pln_nat_observations *list, size_t index) {
+    for (size_t i = 0; i < index; i++) {
+        if (!list->items[i].gone &&
+            pln_key_equal(&list->items[i].observer, &list->items[index].observer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const pln_nat_observation *pln_outside_observed_at(const pln_outside *outside, size_t index) {
+    const pln_nat_observations *list = &outside->observations;
+    for (size_t i = 0; i < list->count; i++) {
+        const bool holds = !list->items[i].gone && !is_said_again(list, i);
+        if (holds && index-- == 0) {
+            return &list->items[i];
+        }
+    }
+    return NULL;
 }
 
 size_t pln_outside_addrs(const pln_outside *outside, pollen_addr *ret, size_t max,
@@ -58,16 +78,30 @@ size_t pln_outside_addrs(const pln_outside *outside, pollen_addr *ret, size_t ma
     return count;
 }
 
+/* Each once. */
+static void add_seen(pln_whereabouts *to, const pollen_addr *addr) {
+    for (size_t i = 0; i < to->seen_count; i++) {
+        if (pollen_addr_equal(&to->seen[i], addr)) {
+            return;
+        }
+    }
+    if (to->seen_count < PLN_WHEREABOUTS_SEEN_MAX) {
+        to->seen[to->seen_count++] = *addr;
+    }
+}
+
 void pln_outside_whereabouts(const pln_outside *outside, pln_whereabouts *ret) {
     const pln_nat_observations *list = &outside->observations;
+    const pln_nat_verdict *verdict = &outside->verdict;
     *ret = (pln_whereabouts){
-        .mapping = outside->verdict.mapping,
-        .allocation = outside->verdict.allocation,
-        .step = outside->verdict.step,
+        .mapping = verdict->mapping,
+        .allocation = verdict->allocation,
+        .step = verdict->step,
     };
-    for (size_t i = 0; i < list->count && ret->seen_count < PLN_WHEREABOUTS_SEEN_MAX; i++) {
-        if (list->items[i].via == PLN_VIA_MAIN) {
-            ret->seen[ret->seen_count++] = list->items[i].seen;
+    for (size_t i = 0; i < verdict->evidence_count; i++) {
+        const pln_nat_observation *item = &verdict->evidence[i].observation;
+        if (verdict->evidence[i].role == PLN_NAT_ROLE_COUNTED && item->via == PLN_VIA_MAIN) {
+            add_seen(ret, &item->seen);
         }
     }
     for (size_t i = 0; i < list->local_count && ret->addr_count < PLN_WHEREABOUTS_ADDRS_MAX; i++) {

@@ -23,13 +23,20 @@ bool pln_outside_set_locals(pln_outside *outside, const pollen_addr *addrs, size
  * address as others see it, is another now. */
 bool pln_outside_observe(pln_outside *outside, const pln_nat_observation *observation, pln_ts now);
 
+/* The peer has no session any more. */
+void pln_outside_observer_gone(pln_outside *outside, const pollen_key *observer, pln_ts now);
+
+/* The newest word of each peer that has a session, newest first; NULL past the end.  Borrowed. */
+const pln_nat_observation *pln_outside_observed_at(const pln_outside *outside, size_t index);
+
 /* The addresses at which others may try this node: its interfaces', and the one it is seen at.
  * Returns how many; *ret_port is the external port, 0 when it says nothing (RFC 4787, 4.1: a hard
  * NAT has another for everybody). */
 size_t pln_outside_addrs(const pln_outside *outside, pollen_addr *ret, size_t max,
                          uint16_t *ret_port);
 
-/* What peers are told. */
+/* What peers are told: of the addresses we are seen at those that the verdict rests on, because the
+ * next port of a NAT that counts is guessed from them. */
 void pln_outside_whereabouts(const pln_outside *outside, pln_whereabouts *ret);
 
 /* What a peer told of itself. */

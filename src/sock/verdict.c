@@ -14,6 +14,10 @@
  * takes three observers of whom two agree, or neither, nothing is known; but a port that the NAT
  * left as it was is no coincidence of a hard one.
  *
+ * The odd one of three is not heard less for its word's being old: the two that agree may be a truth
+ * and a copy of it.  A fourth place settles it, and until then a punch does what either NAT needs,
+ * which costs little more than knowing.
+ *
  * The same goes for the ports of a hard NAT: near each other, or not.
  */
 
@@ -22,119 +26,7 @@
 #define NEAR_STEPS 64
 #define NEAR_STEPS_SWAPPED 16
 
-/* ---- Observations ---------------------------------------------------------------------------- */
-
-static bool is_from_network(const pollen_addr *addr) {
-    return pln_addr_is_sendable(addr) && !pln_addr_is_loopback(addr);
-}
-
-static void remove_at(pln_nat_observations *list, size_t index) {
-    PLN_ASSERT(index < list->count);
-    list->count--;
-    memmove(&list->items[index], &list->items[index + 1],
-            (list->count - index) * sizeof(list->items[0]));
-}
-
-void pln_nat_observe(pln_nat_observations *list, const pln_nat_observation *observation) {
-    if (!is_from_network(&observation->seen) || !is_from_network(&observation->observer_addr)) {
-        return;
-    }
-    for (size_t i = 0; i < list->count; i++) {
-        if (pln_key_equal(&list->items[i].observer, &observation->observer) &&
-            list->items[i].via == observation->via) {
-            remove_at(list, i);
-            break;
-        }
-    }
-    if (list->count == PLN_NAT_OBSERVATIONS_MAX) {
-        list->count--;
-    }
-    memmove(&list->items[1], &list->items[0], list->count * sizeof(list->items[0]));
-    list->items[0] = *observation;
-    list->count++;
-}
-
-static bool has_local(const pln_nat_observations *list, const pollen_addr *addr) {
-    for (size_t i = 0; i < list->local_count; i++) {
-        if (pln_addr_same_ip(&list->locals[i], addr)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool pln_nat_set_locals(pln_nat_observations *list, const pollen_addr *addrs, size_t count) {
-    pln_nat_observations fresh = {.count = 0};
-    for (size_t i = 0; i < count && fresh.local_count < PLN_NAT_LOCALS_MAX; i++) {
-        if (!has_local(&fresh, &addrs[i])) {
-            fresh.locals[fresh.local_count] = addrs[i];
-            fresh.local_count++;
-        }
-    }
-    bool same = fresh.local_count == list->local_count;
-    for (size_t i = 0; i < fresh.local_count; i++) {
-        same = same && has_local(list, &fresh.locals[i]);
-    }
-    if (same) {
-        return false;
-    }
-    bool first = list->local_count == 0; /* What came before the first list is of this place. */
-    memcpy(list->locals, fresh.locals, sizeof(list->locals));
-    list->local_count = fresh.local_count;
-    if (!first) {
-        pln_nat_forget(list);
-    }
-    return !first;
-}
-
-void pln_nat_forget(pln_nat_observations *list) {
-    list->count = 0;
-}
-
 /* ---- Who counts ------------------------------------------------------------------------------ */
-
-/* How far an address reaches. */
-typedef enum scope { SCOPE_SITE, SCOPE_CARRIER, SCOPE_WORLD } scope;
-
-static scope scope_of(const pollen_addr *addr) {
-    if (pln_addr_is_private(addr) || pln_addr_is_link_local(addr)) {
-        return SCOPE_SITE;
-    }
-    return pln_addr_is_shared(addr) ? SCOPE_CARRIER : SCOPE_WORLD;
-}
-
-/* The same /24 or /64. */
-static bool same_subnet(const pollen_addr *a, const pollen_addr *b) {
-    return pollen_addr_is_ipv4(a) == pollen_addr_is_ipv4(b) &&
-           memcmp(a->ip, b->ip, pollen_addr_is_ipv4(a) ? 15 : 8) == 0;
-}
-
-static bool is_neighbour(const pln_nat_observations *list, const pollen_addr *observer) {
-    if (scope_of(observer) == SCOPE_WORLD) {
-        return false;
-    }
-    for (size_t i = 0; i < list->local_count; i++) {
-        if (same_subnet(&list->locals[i], observer)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* It looks at us without our NAT in between, or from behind it. */
-static bool is_inside(const pln_nat_observations *list, const pln_nat_observation *seen) {
-    return pln_addr_same_ip(&seen->observer_addr, &seen->seen) ||
-           is_neighbour(list, &seen->observer_addr) ||
-           scope_of(&seen->observer_addr) < scope_of(&seen->seen);
-}
-
-/* Two that may sit behind one NAT or in one house. */
-static bool same_place(const pln_nat_observation *a, const pln_nat_observation *b) {
-    if (pollen_addr_is_ipv4(&a->observer_addr)) {
-        return pln_addr_same_ip(&a->observer_addr, &b->observer_addr);
-    }
-    return same_subnet(&a->observer_addr, &b->observer_addr);
-}
 
 static bool counts(const pln_nat_evidence *evidence) {
     return evidence->role == PLN_NAT_ROLE_COUNTED;
@@ -146,9 +38,9 @@ static void judge_singly(const pln_nat_observations *list, pln_ts now, pln_nat_v
         const pln_nat_observation *seen = &list->items[i];
         pln_nat_evidence *evidence = &verdict->evidence[i];
         *evidence = (pln_nat_evidence){.observation = *seen, .role = PLN_NAT_ROLE_COUNTED};
-        if (pln_ts_since(seen->at, now) > PLN_NAT_OBSERVATION_LIFE) {
+        if (seen->gone && pln_ts_since(seen->gone_at, now) > PLN_NAT_OBSERVATION_LIFE) {
             evidence->role = PLN_NAT_ROLE_OLD;
-        } else if (is_inside(list, seen)) {
+        } else if (pln_nat_is_inside(list, seen)) {
             evidence->role = PLN_NAT_ROLE_INSIDE;
         }
         ipv4 = ipv4 || (counts(evidence) && pollen_addr_is_ipv4(&seen->seen));
@@ -163,23 +55,19 @@ static void judge_singly(const pln_nat_observations *list, pln_ts now, pln_nat_v
 
 /* Those who see us from farthest away: the others may sit between two NATs of ours. */
 static void keep_widest(pln_nat_verdict *verdict) {
-    scope widest = SCOPE_SITE;
+    pln_nat_scope widest = PLN_NAT_SCOPE_SITE;
     for (size_t i = 0; i < verdict->evidence_count; i++) {
-        scope own = scope_of(&verdict->evidence[i].observation.seen);
+        pln_nat_scope own = pln_nat_scope_of(&verdict->evidence[i].observation.seen);
         if (counts(&verdict->evidence[i]) && own > widest) {
             widest = own;
         }
     }
     for (size_t i = 0; i < verdict->evidence_count; i++) {
         pln_nat_evidence *evidence = &verdict->evidence[i];
-        if (counts(evidence) && scope_of(&evidence->observation.seen) < widest) {
+        if (counts(evidence) && pln_nat_scope_of(&evidence->observation.seen) < widest) {
             evidence->role = PLN_NAT_ROLE_INSIDE;
         }
     }
-}
-
-static bool same_socket(const pln_nat_observation *a, const pln_nat_observation *b) {
-    return a->via == b->via && a->local_port == b->local_port;
 }
 
 /* Of each place the newest, which comes first. */
@@ -188,8 +76,8 @@ static void count_places_once(pln_nat_verdict *verdict) {
         for (size_t k = 0; counts(&verdict->evidence[i]) && k < i; k++) {
             const pln_nat_evidence *other = &verdict->evidence[k];
             if (counts(other) &&
-                same_socket(&other->observation, &verdict->evidence[i].observation) &&
-                same_place(&other->observation, &verdict->evidence[i].observation)) {
+                pln_nat_same_socket(&other->observation, &verdict->evidence[i].observation) &&
+                pln_nat_same_place(&other->observation, &verdict->evidence[i].observation)) {
                 verdict->evidence[i].role = PLN_NAT_ROLE_SAME_ADDRESS;
             }
         }
@@ -199,26 +87,28 @@ static void count_places_once(pln_nat_verdict *verdict) {
 static size_t watchers_of(const pln_nat_verdict *verdict, const pln_nat_observation *socket) {
     size_t watchers = 0;
     for (size_t i = 0; i < verdict->evidence_count; i++) {
-        watchers +=
-            counts(&verdict->evidence[i]) && same_socket(&verdict->evidence[i].observation, socket);
+        watchers += counts(&verdict->evidence[i]) &&
+                    pln_nat_same_socket(&verdict->evidence[i].observation, socket);
     }
     return watchers;
 }
 
-/* The socket that most look at; of equals the one that was looked at last. */
+/* The socket that most look at; of equals the main one, whose port is what others are told. */
 static void keep_one_socket(pln_nat_verdict *verdict) {
     const pln_nat_observation *best = NULL;
     size_t most = 0;
     for (size_t i = 0; i < verdict->evidence_count; i++) {
         const pln_nat_observation *seen = &verdict->evidence[i].observation;
-        if (counts(&verdict->evidence[i]) && watchers_of(verdict, seen) > most) {
-            most = watchers_of(verdict, seen);
+        const size_t watchers = watchers_of(verdict, seen);
+        const bool better = watchers > most || (watchers == most && seen->via == PLN_VIA_MAIN);
+        if (counts(&verdict->evidence[i]) && better) {
+            most = watchers;
             best = seen;
         }
     }
     for (size_t i = 0; i < verdict->evidence_count; i++) {
         pln_nat_evidence *evidence = &verdict->evidence[i];
-        if (counts(evidence) && !same_socket(&evidence->observation, best)) {
+        if (counts(evidence) && !pln_nat_same_socket(&evidence->observation, best)) {
             evidence->role = PLN_NAT_ROLE_OTHER_SOCKET;
         }
     }
@@ -294,6 +184,39 @@ static pollen_nat_mapping mapping_of(const voices *v, const pln_nat_observation 
     return may_be_easy ? POLLEN_NAT_MAPPING_EASY : POLLEN_NAT_MAPPING_HARD;
 }
 
+/* Who contradicts all others does not count any more. */
+static void outvote(pln_nat_verdict *verdict, const pln_nat_observation *common) {
+    const pollen_addr agreed = common->seen;
+    for (size_t i = 0; i < verdict->evidence_count; i++) {
+        pln_nat_evidence *evidence = &verdict->evidence[i];
+        if (counts(evidence) && !pollen_addr_equal(&evidence->observation.seen, &agreed)) {
+            evidence->role = PLN_NAT_ROLE_OUTVOTED;
+        }
+    }
+}
+
+static bool has_role(const pln_nat_verdict *verdict, pln_nat_role role) {
+    for (size_t i = 0; i < verdict->evidence_count; i++) {
+        if (verdict->evidence[i].role == role) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static pln_nat_doubt doubt_of(const pln_nat_verdict *verdict, const voices *v) {
+    if (v->count == 0) {
+        return has_role(verdict, PLN_NAT_ROLE_INSIDE) ? PLN_NAT_DOUBT_ALL_INSIDE
+                                                      : PLN_NAT_DOUBT_NOBODY;
+    }
+    if (v->count == 1) {
+        return has_role(verdict, PLN_NAT_ROLE_SAME_ADDRESS)   ? PLN_NAT_DOUBT_ONE_ADDRESS
+               : has_role(verdict, PLN_NAT_ROLE_OTHER_SOCKET) ? PLN_NAT_DOUBT_ONE_SOCKET
+                                                              : PLN_NAT_DOUBT_ONE;
+    }
+    return v->count == 3 ? PLN_NAT_DOUBT_ODD_ONE : PLN_NAT_DOUBT_SPLIT;
+}
+
 /* ---- Ports of a hard NAT --------------------------------------------------------------------- */
 
 static bool is_near(uint16_t a, uint16_t b, uint16_t step) {
@@ -305,32 +228,63 @@ static bool is_near(uint16_t a, uint16_t b, uint16_t step) {
     return near;
 }
 
-/* How many lie near one of them, itself included, at most. */
-static size_t largest_cluster(const voices *v, uint16_t step) {
-    size_t largest = 0;
+typedef struct cluster {
+    size_t size;
+    uint16_t step;
+    uint16_t center; /* All of it lie near this port. */
+} cluster;
+
+static cluster largest_cluster(const voices *v, uint16_t step) {
+    cluster largest = {.step = step};
     for (size_t i = 0; i < v->count; i++) {
+        const uint16_t center = v->items[i]->seen.port;
         size_t near = 0;
         for (size_t k = 0; k < v->count; k++) {
-            near += is_near(v->items[i]->seen.port, v->items[k]->seen.port, step);
+            near += is_near(center, v->items[k]->seen.port, step);
         }
-        largest = near > largest ? near : largest;
+        if (near > largest.size) {
+            largest.size = near;
+            largest.center = center;
+        }
     }
     return largest;
 }
 
-static pollen_nat_allocation allocation_of(const voices *v, uint16_t *ret_step) {
-    size_t close = largest_cluster(v, 1);
-    size_t strides = largest_cluster(v, PLN_NAT_STEP_SWAPPED);
-    size_t cluster = close >= strides ? close : strides;
-    PLN_ASSERT(cluster >= 1 && cluster <= v->count);
-    if (cluster == 1 || (v->count >= 4 && cluster == 2)) {
+/* *ret_cluster is filled for a sequential one. */
+static pollen_nat_allocation allocation_of(const voices *v, cluster *ret_cluster) {
+    const cluster close = largest_cluster(v, 1);
+    const cluster strides = largest_cluster(v, PLN_NAT_STEP_SWAPPED);
+    const cluster best = close.size >= strides.size ? close : strides;
+    PLN_ASSERT(best.size >= 1 && best.size <= v->count);
+    if (best.size == 1 || (v->count >= 4 && best.size == 2)) {
         return POLLEN_NAT_ALLOCATION_RANDOM;
     }
-    if (cluster == v->count || (v->count >= 4 && cluster == v->count - 1)) {
-        *ret_step = close >= strides ? 1 : PLN_NAT_STEP_SWAPPED;
+    if (best.size == v->count || (v->count >= 4 && best.size == v->count - 1)) {
+        *ret_cluster = best;
         return POLLEN_NAT_ALLOCATION_SEQUENTIAL;
     }
     return POLLEN_NAT_ALLOCATION_UNKNOWN;
+}
+
+/* The port that is far from all others would lead a guess astray. */
+static void outvote_far(pln_nat_verdict *verdict, const cluster *near) {
+    for (size_t i = 0; i < verdict->evidence_count; i++) {
+        pln_nat_evidence *evidence = &verdict->evidence[i];
+        if (counts(evidence) &&
+            !is_near(evidence->observation.seen.port, near->center, near->step)) {
+            evidence->role = PLN_NAT_ROLE_OUTVOTED;
+        }
+    }
+}
+
+static void judge_ports(pln_nat_verdict *verdict, const voices *v) {
+    cluster near = {0};
+    verdict->allocation = allocation_of(v, &near);
+    if (verdict->allocation == POLLEN_NAT_ALLOCATION_SEQUENTIAL) {
+        verdict->step = near.step;
+        outvote_far(verdict, &near);
+    }
+    verdict->external = voices_of(verdict).items[0]->seen;
 }
 
 /* ---- The verdict ----------------------------------------------------------------------------- */
@@ -343,21 +297,25 @@ void pln_nat_judge(const pln_nat_observations *list, pln_ts now, pln_nat_verdict
     count_places_once(ret);
     keep_one_socket(ret);
     voices v = voices_of(ret);
+    ret->doubt = doubt_of(ret, &v);
     if (v.count == 0) {
         return;
     }
     const pln_nat_observation *common = commonest(&v);
-    ret->mapping = mapping_of(&v, common);
     ret->external = common->seen;
-    if (ret->mapping == POLLEN_NAT_MAPPING_HARD) {
-        ret->external = v.items[0]->seen;
-        ret->allocation = allocation_of(&v, &ret->step);
+    ret->mapping = mapping_of(&v, common);
+    if (ret->mapping == POLLEN_NAT_MAPPING_UNKNOWN) {
         return;
     }
-    bool kept = common->seen.port == common->local_port;
-    if (ret->mapping == POLLEN_NAT_MAPPING_EASY && kept) {
+    ret->doubt = PLN_NAT_DOUBT_NONE;
+    if (ret->mapping == POLLEN_NAT_MAPPING_HARD) {
+        judge_ports(ret, &v);
+        return;
+    }
+    outvote(ret, common);
+    if (common->seen.port == common->local_port) {
         ret->allocation = POLLEN_NAT_ALLOCATION_PRESERVING;
-        if (has_local(list, &common->seen)) {
+        if (pln_nat_is_local(list, &common->seen)) {
             ret->mapping = POLLEN_NAT_MAPPING_NONE;
         }
     }
@@ -394,6 +352,30 @@ const char *pln_nat_role_name(pln_nat_role role) {
         return "other_family";
     case PLN_NAT_ROLE_OLD:
         return "old";
+    case PLN_NAT_ROLE_OUTVOTED:
+        return "outvoted";
     }
     return "unknown";
+}
+
+const char *pln_nat_doubt_name(pln_nat_doubt doubt) {
+    switch (doubt) {
+    case PLN_NAT_DOUBT_NONE:
+        break;
+    case PLN_NAT_DOUBT_NOBODY:
+        return "nobody";
+    case PLN_NAT_DOUBT_ALL_INSIDE:
+        return "all_inside";
+    case PLN_NAT_DOUBT_ONE:
+        return "one";
+    case PLN_NAT_DOUBT_ONE_ADDRESS:
+        return "one_address";
+    case PLN_NAT_DOUBT_ONE_SOCKET:
+        return "one_socket";
+    case PLN_NAT_DOUBT_ODD_ONE:
+        return "odd_one";
+    case PLN_NAT_DOUBT_SPLIT:
+        return "split";
+    }
+    return NULL;
 }

@@ -13,39 +13,8 @@
 #ifndef PLN_SOCK_VERDICT_H
 #define PLN_SOCK_VERDICT_H
 
-#include "base/addr.h"
-#include "base/key.h"
-#include "base/limits.h"
-#include "base/time.h"
 #include "sock/nat.h"
-
-typedef struct pln_nat_observation {
-    pollen_key observer;
-    pollen_addr observer_addr; /* As we see the observer. */
-    pollen_addr seen;          /* As the observer sees us. */
-    uint32_t via;              /* The socket of ours that it looks at, */
-    uint16_t local_port;       /* and that socket's port. */
-    pln_ts at;
-} pln_nat_observation;
-
-/* Embedded; a zeroed one is empty. */
-typedef struct pln_nat_observations {
-    size_t count;
-    pln_nat_observation items[PLN_NAT_OBSERVATIONS_MAX]; /* The newest first. */
-    size_t local_count;
-    pollen_addr locals[PLN_NAT_LOCALS_MAX]; /* Of our interfaces; ports are of no meaning. */
-} pln_nat_observations;
-
-/* Takes the place of what the same observer said of the same socket before; the oldest makes room.
- * What is not an address on the network (loopback, multicast, port 0, ...) is left out. */
-void pln_nat_observe(pln_nat_observations *list, const pln_nat_observation *observation);
-
-/* The addresses of our interfaces.  When they are others than before, all observations are
- * forgotten: they speak of another place.  True then. */
-bool pln_nat_set_locals(pln_nat_observations *list, const pollen_addr *addrs, size_t count);
-
-/* The NAT may be another from now on. */
-void pln_nat_forget(pln_nat_observations *list);
+#include "sock/observations.h"
 
 /* Why an observation takes part in the verdict, or does not. */
 typedef enum pln_nat_role {
@@ -55,6 +24,7 @@ typedef enum pln_nat_role {
     PLN_NAT_ROLE_OTHER_SOCKET, /* Of a socket that fewer look at. */
     PLN_NAT_ROLE_OTHER_FAMILY, /* IPv6, while others see us by IPv4. */
     PLN_NAT_ROLE_OLD,
+    PLN_NAT_ROLE_OUTVOTED, /* All others agree on something else. */
 } pln_nat_role;
 
 const char *pln_nat_role_name(pln_nat_role role); /* "counted", "inside", ...  Static. */
@@ -64,8 +34,23 @@ typedef struct pln_nat_evidence {
     pln_nat_role role;
 } pln_nat_evidence;
 
+/* Why a mapping is unknown. */
+typedef enum pln_nat_doubt {
+    PLN_NAT_DOUBT_NONE,        /* It is known. */
+    PLN_NAT_DOUBT_NOBODY,      /* Nobody says where it sees us, */
+    PLN_NAT_DOUBT_ALL_INSIDE,  /* or nobody who sits on the other side of the NAT, */
+    PLN_NAT_DOUBT_ONE,         /* or one alone, */
+    PLN_NAT_DOUBT_ONE_ADDRESS, /* or several behind one address. */
+    PLN_NAT_DOUBT_ONE_SOCKET,  /* Several look at us, but not two at one socket. */
+    PLN_NAT_DOUBT_ODD_ONE,     /* Of three, two agree: the third may lie, or one of the two. */
+    PLN_NAT_DOUBT_SPLIT,       /* More than one would have to lie, whatever the NAT is. */
+} pln_nat_doubt;
+
+const char *pln_nat_doubt_name(pln_nat_doubt doubt); /* "one", "odd_one", ...; NULL: none. */
+
 typedef struct pln_nat_verdict {
     pollen_nat_mapping mapping;
+    pln_nat_doubt doubt;
     pollen_nat_allocation allocation;
     uint16_t step;        /* Of a sequential allocation, else 0. */
     pollen_addr external; /* Our address as most or the newest see it; all zero: nobody counts. */

@@ -42,7 +42,7 @@ static pln_nat_observation report(uint8_t observer, const char *observer_addr, c
 static void hear(pln_nat_observations *list, uint8_t observer, const char *observer_addr,
                  const char *seen) {
     pln_nat_observation observation = report(observer, observer_addr, seen);
-    pln_nat_observe(list, &observation);
+    (void)pln_nat_observe(list, &observation);
 }
 
 static pln_nat_verdict judge(const pln_nat_observations *list) {
@@ -404,18 +404,133 @@ static void another_address_of_ours_forgets_everything(void **state) {
     assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
 }
 
-static void reports_of_more_than_an_hour_ago_are_old(void **state) {
+static void a_report_grows_old_an_hour_after_its_session(void **state) {
     (void)state;
     pln_nat_observations list = at_home();
-    pln_nat_observation first = report(1, A, SEEN "40000");
-    first.at = NOW - PLN_S(3600);
-    pln_nat_observe(&list, &first);
+    hear(&list, 1, A, SEEN "40000");
     hear(&list, 2, B, SEEN "40000");
+    const pln_nat_observation first = report(1, A, SEEN "40000");
+    pln_nat_observer_gone(&list, &first.observer, NOW - PLN_S(3600));
     assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
-    first.at = NOW - PLN_S(3600) - 1;
-    pln_nat_observe(&list, &first);
+    list.items[1].gone_at = NOW - PLN_S(3600) - 1;
     assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
     assert_int_equal(role_of(&list, 1), PLN_NAT_ROLE_OLD);
+    assert_true(pln_nat_observe(&list, &first)); /* It is back. */
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
+}
+
+static void what_a_standing_session_showed_holds_for_days(void **state) {
+    (void)state;
+    pln_nat_observations list = at_home();
+    hear(&list, 1, A, SEEN "40000");
+    hear(&list, 2, B, SEEN "40000");
+    pln_nat_verdict verdict;
+    pln_nat_judge(&list, NOW + PLN_S(3 * 86400), &verdict);
+    assert_int_equal(verdict.mapping, POLLEN_NAT_MAPPING_EASY);
+}
+
+/* A coordinator says it with every punch: else its old port would be told as the newest. */
+static void the_same_once_more_is_no_news(void **state) {
+    (void)state;
+    pln_nat_observations list = at_home();
+    hear(&list, 1, A, SEEN "40000");
+    hear(&list, 2, B, SEEN "40001");
+    pln_nat_observation again = report(1, A, SEEN "40000");
+    again.at = NOW;
+    assert_false(pln_nat_observe(&list, &again));
+    assert_int_equal(list.items[0].seen.port, 40001);
+    assert_int_equal(list.items[1].at, NOW - PLN_S(100) + 1);
+    again.seen.port = 40002;
+    assert_true(pln_nat_observe(&list, &again));
+    assert_int_equal(list.items[0].seen.port, 40002);
+}
+
+/* Neighbours, and a crowd behind one address, leave those their place that tell something. */
+static void who_says_least_makes_room(void **state) {
+    (void)state;
+    pln_nat_observations list = at_home();
+    hear(&list, 1, A, SEEN "40000");
+    hear(&list, 2, B, SEEN "40000");
+    hear(&list, 3, "127.0.0.1:5", "127.0.0.1:60611");
+    for (uint8_t i = 10; i < 50; i++) {
+        hear(&list, i, "192.168.1.77:60611", "192.168.1.10:60611");
+    }
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
+    for (size_t i = 0; i < list.count; i++) {
+        assert_false(pln_addr_is_loopback(&list.items[i].seen)); /* It went first. */
+    }
+    for (uint8_t i = 50; i < 200; i++) {
+        hear(&list, i, "203.0.113.99:60611", SEEN "5000");
+    }
+    assert_int_equal(list.count, 32);
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
+    hear(&list, 4, D, SEEN "40000");
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
+}
+
+/* ---- Doubt ----------------------------------------------------------------------------------- */
+
+static void assert_doubt(const pln_nat_observations *list, pln_nat_doubt doubt) {
+    assert_int_equal(judge(list).doubt, doubt);
+    assert_int_equal(judge(list).mapping == POLLEN_NAT_MAPPING_UNKNOWN,
+                     doubt != PLN_NAT_DOUBT_NONE);
+}
+
+static void a_verdict_says_what_it_lacks(void **state) {
+    (void)state;
+    pln_nat_observations list = at_home();
+    assert_doubt(&list, PLN_NAT_DOUBT_NOBODY);
+    hear(&list, 1, "192.168.1.20:60611", "192.168.1.10:60611");
+    assert_doubt(&list, PLN_NAT_DOUBT_ALL_INSIDE);
+    hear(&list, 2, A, SEEN "40000");
+    assert_doubt(&list, PLN_NAT_DOUBT_ONE);
+    hear(&list, 3, "203.0.113.1:77", SEEN "40001");
+    assert_doubt(&list, PLN_NAT_DOUBT_ONE_ADDRESS);
+    hear(&list, 4, B, SEEN "40001");
+    assert_doubt(&list, PLN_NAT_DOUBT_NONE);
+    hear(&list, 5, C, SEEN "50000");
+    assert_doubt(&list, PLN_NAT_DOUBT_ODD_ONE);
+    hear(&list, 6, D, SEEN "50000");
+    assert_doubt(&list, PLN_NAT_DOUBT_SPLIT);
+}
+
+static void two_sockets_with_one_observer_each_leave_it_open(void **state) {
+    (void)state;
+    pln_nat_observations list = at_home();
+    hear(&list, 1, A, SEEN "40000");
+    pln_nat_observation other = report(2, B, SEEN "40001");
+    other.via = 7;
+    assert_true(pln_nat_observe(&list, &other));
+    assert_doubt(&list, PLN_NAT_DOUBT_ONE_SOCKET);
+    assert_int_equal(judge(&list).external.port, 40000); /* The main one's, though it is older. */
+}
+
+static void who_contradicts_all_others_is_outvoted(void **state) {
+    (void)state;
+    pln_nat_observations list = at_home();
+    hear(&list, 1, A, SEEN "40000");
+    hear(&list, 2, B, SEEN "40000");
+    hear(&list, 3, C, SEEN "40000");
+    hear(&list, 4, D, SEEN "23456");
+    assert_mapping(&list, POLLEN_NAT_MAPPING_EASY);
+    assert_int_equal(role_of(&list, 4), PLN_NAT_ROLE_OUTVOTED);
+    assert_int_equal(role_of(&list, 3), PLN_NAT_ROLE_COUNTED);
+}
+
+static void a_port_far_from_all_others_misleads_nobody(void **state) {
+    (void)state;
+    pln_nat_observations list = at_home();
+    hear(&list, 1, A, SEEN "40000");
+    hear(&list, 2, B, SEEN "40001");
+    hear(&list, 3, C, SEEN "40002");
+    hear(&list, 4, D, SEEN "9999");
+    assert_allocation(&list, POLLEN_NAT_ALLOCATION_SEQUENTIAL);
+    assert_int_equal(role_of(&list, 4), PLN_NAT_ROLE_OUTVOTED);
+    assert_int_equal(judge(&list).external.port, 40002);
+    const pln_nat_verdict verdict = judge(&list);
+    const pln_nat_brief brief = pln_nat_brief_of(&verdict);
+    assert_int_equal(brief.port_count, 3);
+    assert_int_equal(brief.ports[0], 40002);
 }
 
 static void a_peer_is_told_the_newest_ports(void **state) {
@@ -448,6 +563,9 @@ static void all_names_are_those_of_the_output(void **state) {
     assert_string_equal(pollen_nat_allocation_name(POLLEN_NAT_ALLOCATION_RANDOM), "random");
     assert_string_equal(pln_nat_role_name(PLN_NAT_ROLE_COUNTED), "counted");
     assert_string_equal(pln_nat_role_name(PLN_NAT_ROLE_OTHER_FAMILY), "other_family");
+    assert_string_equal(pln_nat_role_name(PLN_NAT_ROLE_OUTVOTED), "outvoted");
+    assert_null(pln_nat_doubt_name(PLN_NAT_DOUBT_NONE));
+    assert_string_equal(pln_nat_doubt_name(PLN_NAT_DOUBT_ODD_ONE), "odd_one");
 }
 
 int main(void) {
@@ -480,7 +598,14 @@ int main(void) {
         cmocka_unit_test(an_observer_has_one_word_for_each_socket),
         cmocka_unit_test(the_oldest_report_makes_room),
         cmocka_unit_test(another_address_of_ours_forgets_everything),
-        cmocka_unit_test(reports_of_more_than_an_hour_ago_are_old),
+        cmocka_unit_test(a_report_grows_old_an_hour_after_its_session),
+        cmocka_unit_test(what_a_standing_session_showed_holds_for_days),
+        cmocka_unit_test(the_same_once_more_is_no_news),
+        cmocka_unit_test(who_says_least_makes_room),
+        cmocka_unit_test(a_verdict_says_what_it_lacks),
+        cmocka_unit_test(two_sockets_with_one_observer_each_leave_it_open),
+        cmocka_unit_test(who_contradicts_all_others_is_outvoted),
+        cmocka_unit_test(a_port_far_from_all_others_misleads_nobody),
         cmocka_unit_test(a_peer_is_told_the_newest_ports),
         cmocka_unit_test(all_names_are_those_of_the_output),
     };

@@ -206,6 +206,12 @@ enum { PLN_PREDICTED_PORTS = 8 };
 /* Hops of an opener, which is to pass our NAT and to end before the peer's. */
 enum { PLN_OPENER_TTL = 2 };
 
+/* So long after its opener the first full request goes along a way: no packet may be at the peer's
+ * NAT before the peer's own opener, and coordinators have both sides fire within 20 ms of each
+ * other.  Twice that leaves room for what two round trips vary while they are measured; the path
+ * between the two NATs comes on top. */
+#define PLN_OPENER_LEAD PLN_MS(40)
+
 /* For a pair that nothing can help; a few probes, in case what was said of the NATs is wrong. */
 enum { PLN_HOPELESS_PROBES_MAX = 32 };
 

@@ -182,7 +182,8 @@ typedef enum pln_sock_event_kind {
      * session.  The same is told once, and not after HOLE; probing goes on. */
     PLN_SOCK_TRY,
     /* peer, attempt, path, method: a way is open in both directions.  Both sides learn of it, and
-     * both may dial along it.  There may be several; the same is not told twice. */
+     * both may dial along it.  There may be several; the same is not told twice.  Where TRY was
+     * told before, a handshake that got no answer so far is worth beginning again. */
     PLN_SOCK_HOLE,
     PLN_SOCK_OVER, /* peer, attempt, end, stats: once for each punch. */
 } pln_sock_event_kind;

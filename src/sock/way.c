@@ -13,8 +13,8 @@
  * packets that nobody waits for (Linux with an open INPUT chain), a packet of the peer's that comes
  * before ours makes an entry there which takes our port for this pair of addresses; ours is then
  * sent from another port than everybody knows, and the pair is lost.  So nothing may reach the
- * peer's NAT before the peer's own opener: full requests follow 60 ms later, which is more than the
- * two sides fire apart.
+ * peer's NAT before the peer's own opener: full requests follow PLN_OPENER_LEAD later, which is more
+ * than the two sides fire apart.
  *
  * For the same reason each of the many sockets of a birthday sends openers alone while the peer
  * sprays: its spray comes in through the holes that they made.  Afterwards full requests follow,
@@ -24,6 +24,8 @@
  *
  * Requests are repeated to the end, because the other side may fire late, and packets are lost.
  */
+#define LEAD_MS ((uint16_t)(PLN_OPENER_LEAD / PLN_NS_PER_MS))
+
 typedef struct rhythm {
     uint8_t openers; /* So many of the first beats. */
     uint8_t last;    /* Index in at_ms; from there on then_every_ms. */
@@ -33,12 +35,12 @@ typedef struct rhythm {
 
 /* clang-format off */
 static const rhythm rhythms[] = {
-    [SOCK_RHYTHM_MAIN]      = {1, 5, {0, 60, 110, 160, 260, 460}, 200},
+    [SOCK_RHYTHM_MAIN]      = {1, 5, {0, LEAD_MS, 90, 140, 240, 440}, 200},
     [SOCK_RHYTHM_NEAR]      = {0, 4, {0, 50, 100, 200, 400}, 200},
-    [SOCK_RHYTHM_PREDICTED] = {1, 3, {0, 100, 200, 400}, 400},
-    [SOCK_RHYTHM_SCATTERED] = {1, 4, {0, 60, 110, 200, 400}, 300},
+    [SOCK_RHYTHM_PREDICTED] = {1, 4, {0, LEAD_MS, 100, 200, 400}, 400},
+    [SOCK_RHYTHM_SCATTERED] = {1, 4, {0, LEAD_MS, 90, 200, 400}, 300},
     [SOCK_RHYTHM_MANY]      = {2, 3, {0, 500, 1400, 1900}, 600},
-    [SOCK_RHYTHM_MANY_ONE_SHOT] = {1, 3, {0, 40, 240, 1000}, 1000},
+    [SOCK_RHYTHM_MANY_ONE_SHOT] = {1, 3, {0, LEAD_MS, 240, 1000}, 1000},
     [SOCK_RHYTHM_RENEWED]   = {0, 1, {0, 250}, 1000},
     [SOCK_RHYTHM_HEARD]     = {0, 4, {0, 50, 100, 200, 400}, 200},
 };

@@ -315,24 +315,25 @@ static void connect(nat_world *world, size_t index, const pln_path *path) {
     }
 }
 
-static bool is_dialled(const nat_host *host, const pln_path *path) {
+static nat_dial *find_dial(nat_host *host, const pln_path *path) {
     for (size_t i = 0; i < host->dial_count; i++) {
         if (host->dials[i].live && pln_path_equal(&host->dials[i].path, path)) {
-            return true;
+            return &host->dials[i];
         }
     }
-    return false;
+    return NULL;
 }
 
+/* A way that was tried and is a hole meanwhile is dialled anew. */
 static void start_dial(nat_world *world, size_t index, const pln_path *path) {
     nat_host *host = &world->hosts[index];
-    if (is_dialled(host, path)) {
-        return; /* Tried, and a hole meanwhile. */
-    }
-    if (host->connected || host->dial_count == sizeof(host->dials) / sizeof(host->dials[0])) {
+    nat_dial *dial = find_dial(host, path);
+    size_t most = sizeof(host->dials) / sizeof(host->dials[0]);
+    if (host->connected || (dial == NULL && host->dial_count == most)) {
         return;
     }
-    host->dials[host->dial_count++] =
+    dial = dial != NULL ? dial : &host->dials[host->dial_count++];
+    *dial =
         (nat_dial){.path = *path, .started_at = world->now, .sent_at = world->now, .live = true};
     send_handshake(world, index, path, NAT_DIAL);
 }

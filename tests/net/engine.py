@@ -57,6 +57,12 @@ class Side:
             self.read()
         return next(words[1:] for words in self.lines if words[0] == verb)
 
+    def renew(self, peer):
+        """The same process, ready for a punch with another peer, of this number."""
+        self.tell("fresh", peer)
+        self.answer("fresh")
+        self.lines, self.won, self.over = [], None, None
+
     def close(self):
         self.process.kill()
         self.process.wait(10)
@@ -85,17 +91,25 @@ class Bench:
             self.place.start_forwarder(self.options.forwarder, "--seed", self.options.seed + number,
                                        *self.options.forward)
         self.place.forget()
+        sides = self.sides()
+        try:
+            return self.meet(sides, number)
+        finally:
+            for side in sides:
+                side.close()
+
+    def sides(self):
+        return [Side(self.options.puncher, place, self.random.randrange(1000000))
+                for place in (self.place.a, self.place.b)]
+
+    def meet(self, sides, number):
+        """One punch between two that know nothing; its result as a plain dictionary."""
         result = {"pair": list(self.pair), "number": number, "direct": False, "why": None}
-        sides = [Side(self.options.puncher, place, self.random.randrange(1000000))
-                 for place in (self.place.a, self.place.b)]
         try:
             self._introduce(sides, result)
             self._punch(sides, result)
         except Failure as failure:
             result["why"] = str(failure)
-        finally:
-            for side in sides:
-                side.close()
         return result
 
     def _introduce(self, sides, result):

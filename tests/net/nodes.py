@@ -145,6 +145,11 @@ class Ours(Daemon):
                 return self._since(peer_id), peer["path"], peer["addr"]
         return None
 
+    def path(self, peer_id):
+        """The path of the session with a peer, or None."""
+        return next((peer["path"] for peer in self.status()["peers"]
+                     if peer["id"] == peer_id and peer["state"] == "connected"), None)
+
     def _since(self, peer_id):
         """From the log, which tells milliseconds; the status has whole seconds."""
         lines = [line for line in self.log_text().splitlines() if f"peer {peer_id} connected" in line]

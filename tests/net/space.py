@@ -156,10 +156,27 @@ class Space:
                 return int(fields[1]), int(fields[9])
         raise Failure(f"{self.name}: no link {link}")
 
+    def udp_sockets(self):
+        """How many UDP sockets there are in it."""
+        with self.entered():
+            return sum(len(_read(f"/proc/thread-self/net/{table}").splitlines()) - 1 for table in ("udp", "udp6"))
+
     def flows(self):
         """How many flows the connection tracker holds."""
         with self.entered():
             return int(_read("/proc/sys/net/netfilter/nf_conntrack_count"))
+
+    def live_flows(self):
+        """The same without those whose time is up, which the kernel removes later."""
+        return len(self.flow_table().splitlines())
+
+    def datagrams_sent(self):
+        """How many UDP datagrams the sockets in it have sent."""
+        with self.entered():
+            names, values = (line.split() for line in _read("/proc/thread-self/net/snmp").splitlines()
+                             if line.startswith("Udp:"))
+            of_v6 = dict(line.split() for line in _read("/proc/thread-self/net/snmp6").splitlines())
+        return int(values[names.index("OutDatagrams")]) + int(of_v6["Udp6OutDatagrams"])
 
     def flow_table(self):
         """The flows as the connection tracker prints them."""

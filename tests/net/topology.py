@@ -183,6 +183,15 @@ class Topology:
                 space.nft(text)
             space.forget_flows()
 
+    def become(self, models):
+        """The routers turn into NATs of these models, in their order, and know nothing."""
+        changed = []
+        for (space, _, hairpin), model in zip(self.firewalls, models, strict=True):
+            space.nft("flush ruleset\n" + nat.rules(model, hairpin))
+            changed.append((space, model, hairpin))
+        self.firewalls = changed
+        self.forget()
+
     def routers(self):
         return [space for space, _, _ in self.firewalls]
 

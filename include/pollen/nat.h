@@ -74,6 +74,50 @@ typedef struct pollen_nat_report {
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_nat_report(pollen_mesh *mesh,
                                                              pollen_nat_report *ret_report);
 
+/* ---- Port mapping ---------------------------------------------------------------------------- */
+
+/* What asking the router to forward our UDP port came to. */
+typedef enum pollen_port_mapping_state {
+    POLLEN_PORT_MAPPING_OFF,       /* Nobody asked for it. */
+    POLLEN_PORT_MAPPING_NO_ROUTER, /* No IPv4 default route by a router. */
+    POLLEN_PORT_MAPPING_ASKING,
+    POLLEN_PORT_MAPPING_MAPPED,
+    POLLEN_PORT_MAPPING_NESTED,  /* Mapped, at an address that is itself behind another NAT. */
+    POLLEN_PORT_MAPPING_REFUSED, /* The router speaks a protocol, and said no; asked again later. */
+    POLLEN_PORT_MAPPING_SILENT,  /* It speaks none; asked again later. */
+} pollen_port_mapping_state;
+
+/* "off", "no_router", ...; "unknown" for a foreign number.  Static. */
+POLLEN_API const char *pollen_port_mapping_state_name(pollen_port_mapping_state state);
+
+/* Whether the router speaks a protocol. */
+typedef enum pollen_port_mapping_protocol {
+    POLLEN_PORT_MAPPING_UNTRIED,
+    POLLEN_PORT_MAPPING_SPOKEN,
+    POLLEN_PORT_MAPPING_UNSPOKEN,
+} pollen_port_mapping_protocol;
+
+typedef struct pollen_port_mapping {
+    pollen_port_mapping_state state;
+    pollen_port_mapping_protocol pcp;     /* RFC 6887 */
+    pollen_port_mapping_protocol nat_pmp; /* RFC 6886 */
+    pollen_addr gateway;                  /* Whom we ask; port 0: nobody. */
+    pollen_addr external;                 /* What it forwards to us; port 0: nothing. */
+} pollen_port_mapping;
+
+/*
+ * Asks the router from now on, by PCP or NAT-PMP, to forward a UDP port to this mesh, keeps that
+ * up, and tells other members of it; or gives it back, as closing the mesh does.  Off at first,
+ * because it changes a machine that is not ours.  Does not wait.
+ *
+ * Errors: POLLEN_EINVAL, POLLEN_ESYS, POLLEN_ECLOSED
+ */
+POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_map_port(pollen_mesh *mesh, bool on);
+
+/* How it stands.  Errors: POLLEN_EINVAL, POLLEN_ECLOSED */
+POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_port_mapping(pollen_mesh *mesh,
+                                                               pollen_port_mapping *ret_mapping);
+
 #ifdef __cplusplus
 }
 #endif

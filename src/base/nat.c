@@ -28,3 +28,23 @@ const char *pollen_nat_allocation_name(pollen_nat_allocation allocation) {
     }
     return "unknown";
 }
+
+const char *pollen_port_mapping_state_name(pollen_port_mapping_state state) {
+    switch (state) {
+    case POLLEN_PORT_MAPPING_OFF:
+        return "off";
+    case POLLEN_PORT_MAPPING_NO_ROUTER:
+        return "no_router";
+    case POLLEN_PORT_MAPPING_ASKING:
+        return "asking";
+    case POLLEN_PORT_MAPPING_MAPPED:
+        return "mapped";
+    case POLLEN_PORT_MAPPING_NESTED:
+        return "nested";
+    case POLLEN_PORT_MAPPING_REFUSED:
+        return "refused";
+    case POLLEN_PORT_MAPPING_SILENT:
+        return "silent";
+    }
+    return "unknown";
+}

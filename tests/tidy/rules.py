@@ -23,11 +23,13 @@ ROOMS = {
     "auth": ["base", "wire"],
     "quic": ["base", "wire", "auth"],
     "sock": ["base", "wire", "auth"],
+    "portmap": ["base"],
     "mesh": ["base", "wire", "auth", "quic", "sock"],
     "peer": ["base", "wire", "auth"],
     "state": ["base", "wire", "auth"],
     "node": ["base", "wire", "auth", "quic", "sock", "mesh", "peer", "state"],
-    "run": ["base", "wire", "auth", "quic", "sock", "mesh", "peer", "state", "node"],
+    "run": ["base", "wire", "auth", "quic", "sock", "mesh", "peer", "state", "node",
+            "portmap"],
 }
 
 # Foreign headers and where they may be included (path prefixes).  First match counts.

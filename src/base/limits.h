@@ -221,8 +221,11 @@ enum { PLN_PROBES_PEER_BURST = 2600, PLN_PROBES_PEER_PER_S = 100 };
 enum { PLN_PROBES_BURST = 4000, PLN_PROBES_PER_S = 1000 };
 
 /* For punches that only others asked for, to one IPv4 address or IPv6 /64, whatever peers are said
- * to be there: as many as to one peer. */
-enum { PLN_PROBES_TARGET_BURST = 2600, PLN_PROBES_TARGET_PER_S = 100 };
+ * to be there: a birthday at once, and then less than what it takes to ask for it. */
+enum { PLN_PROBES_TARGET_BURST = 2600, PLN_PROBES_TARGET_PER_S = 26 };
+
+/* What a handshake costs of that: its first packet and two repetitions. */
+enum { PLN_PROBES_FOR_TRY = 100 };
 
 /* Birthdays that one coordinator may cause unasked: a newcomer behind a hard NAT that it introduces
  * to a dozen others, and then one each ten seconds, until the newcomer is known and wanted. */
@@ -239,7 +242,7 @@ enum { PLN_PROBE_STRANGERS_MAX = 64 };
 enum { PLN_PROBE_STRANGER_BURST = 4, PLN_PROBE_STRANGER_PER_S = 2 };
 enum { PLN_PROBE_STRANGERS_BURST = 64, PLN_PROBE_STRANGERS_PER_S = 32 };
 
-enum { PLN_PUNCH_HOLES_MAX = 8 };     /* Ways that a handshake is tried along, for each punch. */
+enum { PLN_PUNCH_HOLES_MAX = 8 }; /* Ways that a handshake is tried along, for each punch. */
 
 /* And before it is known that they are open: the addresses of the peer's that are tried, and as
  * many again where it was heard.  A handshake costs 1,200 bytes, and whoever forges the peer's

@@ -55,15 +55,16 @@ static cell *find(pln_meters *meters, const uint8_t *id, pln_ts now) {
     return oldest;
 }
 
-bool pln_meters_take(pln_meters *meters, const void *id, size_t size, pln_ts now) {
+bool pln_meters_take(pln_meters *meters, const void *id, size_t size, uint32_t count, pln_ts now) {
     PLN_ASSERT(size <= PLN_METERS_ID_BYTES);
+    PLN_ASSERT(count <= meters->config.burst);
     uint8_t padded[PLN_METERS_ID_BYTES] = {0};
     memcpy(padded, id, size);
     cell *mine = find(meters, padded, now);
     const pln_ts full_at = mine->full_at > now ? mine->full_at : now;
-    if (pln_ts_since(now, full_at) > (meters->config.burst - 1) * meters->config.interval) {
+    if (pln_ts_since(now, full_at) > (meters->config.burst - count) * meters->config.interval) {
         return false;
     }
-    mine->full_at = pln_ts_add(full_at, meters->config.interval);
+    mine->full_at = pln_ts_add(full_at, count * meters->config.interval);
     return true;
 }

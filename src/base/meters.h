@@ -26,7 +26,8 @@ typedef struct pln_meters_config {
 pln_meters *pln_meters_create(const pln_meters_config *config); /* NULL: no memory. */
 void pln_meters_destroy(pln_meters *meters);                    /* Accepts NULL. */
 
-/* Takes one for the party of this id, of PLN_METERS_ID_BYTES at most; false when none is left. */
-bool pln_meters_take(pln_meters *meters, const void *id, size_t size, pln_ts now);
+/* Takes so many for the party of this id, of PLN_METERS_ID_BYTES at most; false, and takes none,
+ * when fewer are left. */
+bool pln_meters_take(pln_meters *meters, const void *id, size_t size, uint32_t count, pln_ts now);
 
 #endif

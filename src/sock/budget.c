@@ -13,26 +13,38 @@
 
 enum { TARGET_SETS = 64, COORDINATOR_SETS = 16 };
 
+typedef struct party {
+    const void *id;
+    size_t size;
+    uint32_t count; /* To be taken. */
+} party;
+
 /* Made when it is needed first: most engines never are asked by anybody. */
-static bool take(pln_sock *sock, pln_meters **meters, pln_meters_config config, const void *id,
-                 size_t size, pln_ts now) {
+static bool take(pln_sock *sock, pln_meters **meters, pln_meters_config config, const party *who,
+                 pln_ts now) {
     if (*meters == NULL) {
         pln_rng_fill(&sock->config.rng, config.key.bytes, sizeof(config.key.bytes));
         *meters = pln_meters_create(&config);
     }
-    return *meters != NULL && pln_meters_take(*meters, id, size, now);
+    return *meters != NULL && pln_meters_take(*meters, who->id, who->size, who->count, now);
 }
 
-bool pln_sock_budget_probe(pln_sock *sock, const sock_punch *punch, const pollen_addr *to,
-                           pln_ts now) {
-    if (!punch->plan.unasked) {
-        return true;
-    }
+static bool take_of_target(pln_sock *sock, const pollen_addr *to, uint32_t count, pln_ts now) {
     const pln_meters_config config = {.sets = TARGET_SETS,
                                       .interval = PLN_NS_PER_S / PLN_PROBES_TARGET_PER_S,
                                       .burst = PLN_PROBES_TARGET_BURST};
     const size_t prefix = pollen_addr_is_ipv4(to) ? sizeof(to->ip) : sizeof(to->ip) / 2;
-    return take(sock, &sock->targets, config, to->ip, prefix, now);
+    return take(sock, &sock->targets, config, &(party){to->ip, prefix, count}, now);
+}
+
+bool pln_sock_budget_probe(pln_sock *sock, const sock_punch *punch, const pollen_addr *to,
+                           pln_ts now) {
+    return !punch->plan.unasked || take_of_target(sock, to, 1, now);
+}
+
+bool pln_sock_budget_try(pln_sock *sock, const sock_punch *punch, const pollen_addr *to,
+                         pln_ts now) {
+    return !punch->plan.unasked || take_of_target(sock, to, PLN_PROBES_FOR_TRY, now);
 }
 
 bool pln_sock_budget_birthday(pln_sock *sock, const sock_punch *punch, pln_ts now) {
@@ -43,7 +55,7 @@ bool pln_sock_budget_birthday(pln_sock *sock, const sock_punch *punch, pln_ts no
                                       .interval = PLN_BIRTHDAYS_UNASKED_INTERVAL,
                                       .burst = PLN_BIRTHDAYS_UNASKED_BURST};
     const pollen_key *by = &punch->plan.coordinator;
-    return take(sock, &sock->coordinators, config, by->bytes, sizeof(by->bytes), now);
+    return take(sock, &sock->coordinators, config, &(party){by->bytes, sizeof(by->bytes), 1}, now);
 }
 
 void pln_sock_budgets_fini(pln_sock *sock) {

@@ -122,7 +122,7 @@ static sock_way *learn(sock_punch *punch, const pln_path *path, pln_ts now) {
     return added;
 }
 
-static void hear_request_of(sock_punch *punch, const pln_path *path, pln_ts now) {
+static void hear_request_of(pln_sock *sock, sock_punch *punch, const pln_path *path, pln_ts now) {
     sock_way *way = pln_sock_way_find(punch, path->via, &path->remote);
     if (way != NULL) {
         pln_sock_way_heard(way, now);
@@ -130,7 +130,7 @@ static void hear_request_of(sock_punch *punch, const pln_path *path, pln_ts now)
         way = learn(punch, path, now);
     }
     if (way != NULL) {
-        pln_sock_punch_try(punch, way); /* Its packet came through, so ours goes back. */
+        pln_sock_punch_try(sock, punch, way, now); /* Its packet came through, so ours goes back. */
     }
 }
 
@@ -146,7 +146,7 @@ static void hear_request(pln_sock *sock, sock_via *via, const pln_datagram *data
     for (size_t i = 0; i < sock->punch_count; i++) {
         sock_punch *punch = sock->punches[i];
         if (concerns(punch, via, &datagram->path.remote)) {
-            hear_request_of(punch, &datagram->path, now);
+            hear_request_of(sock, punch, &datagram->path, now);
             answers_for = answers_for == NULL ? punch : answers_for;
         }
     }

@@ -149,7 +149,7 @@ void pln_sock_punch_destroy(sock_punch *punch);
 void pln_sock_punch_hole(pln_sock *sock, sock_punch *punch, const pln_path *path, pln_ts now);
 
 /* A handshake may be tried along the way. */
-void pln_sock_punch_try(sock_punch *punch, sock_way *way);
+void pln_sock_punch_try(pln_sock *sock, sock_punch *punch, sock_way *way, pln_ts now);
 
 /* Adds a main-socket way to a target. */
 void pln_sock_punch_aim_at(sock_punch *punch, const pln_punch_target *target, pln_ts now);
@@ -162,6 +162,10 @@ pln_punch_method pln_sock_punch_method_now(const sock_punch *punch);
 /* Takes what the punch's next request to that address costs; false: nothing is left. */
 bool pln_sock_budget_probe(pln_sock *sock, const sock_punch *punch, const pollen_addr *to,
                            pln_ts now);
+
+/* The same for a handshake that is tried on the mere word of others. */
+bool pln_sock_budget_try(pln_sock *sock, const sock_punch *punch, const pollen_addr *to,
+                         pln_ts now);
 
 /* The same for a birthday. */
 bool pln_sock_budget_birthday(pln_sock *sock, const sock_punch *punch, pln_ts now);

@@ -32,12 +32,34 @@ static bool make_room(pln_sock *sock) {
     return true;
 }
 
-/* The one unused for longest; there are more of them than punches. */
-static sock_memory *oldest(const pln_sock *sock) {
+static pln_dur interval_of(const sock_memory *memory) {
+    pln_dur interval = PLN_BIRTHDAY_INTERVAL;
+    for (unsigned i = 1; i < memory->failures && interval < PLN_BIRTHDAY_INTERVAL_MAX; i++) {
+        interval *= 2;
+    }
+    return interval < PLN_BIRTHDAY_INTERVAL_MAX ? interval : PLN_BIRTHDAY_INTERVAL_MAX;
+}
+
+/* Until when forgetting it would let a birthday come sooner, or make the pause after it shorter: the
+ * more often it has failed, the longer it is kept. */
+static pln_ts worth_until(const sock_memory *memory) {
+    return memory->birthday_at == PLN_TS_NEVER
+               ? 0
+               : pln_ts_add(memory->birthday_at, 2 * interval_of(memory));
+}
+
+static bool is_worth_less(const sock_memory *a, const sock_memory *b) {
+    const pln_ts until_a = worth_until(a), until_b = worth_until(b);
+    return until_a != until_b ? until_a < until_b : a->used_at < b->used_at;
+}
+
+/* The one that is worth least: peers that a member invents push out each other, and not those that
+ * we fail to reach.  There are more of them than punches. */
+static sock_memory *least(const pln_sock *sock) {
     sock_memory *found = NULL;
     for (size_t i = 0; i < sock->memory_count; i++) {
         sock_memory *memory = &sock->memories[i];
-        if (!memory->busy && (found == NULL || memory->used_at < found->used_at)) {
+        if (!memory->busy && (found == NULL || is_worth_less(memory, found))) {
             found = memory;
         }
     }
@@ -51,7 +73,7 @@ sock_memory *pln_sock_remember(pln_sock *sock, const pollen_key *peer, pln_ts no
             memory = &sock->memories[sock->memory_count];
             sock->memory_count++;
         } else {
-            memory = oldest(sock);
+            memory = least(sock);
         }
         if (memory == NULL) {
             return NULL;
@@ -62,14 +84,6 @@ sock_memory *pln_sock_remember(pln_sock *sock, const pollen_key *peer, pln_ts no
     PLN_ASSERT(!memory->busy);
     memory->used_at = now;
     return memory;
-}
-
-static pln_dur interval_of(const sock_memory *memory) {
-    pln_dur interval = PLN_BIRTHDAY_INTERVAL;
-    for (unsigned i = 1; i < memory->failures && interval < PLN_BIRTHDAY_INTERVAL_MAX; i++) {
-        interval *= 2;
-    }
-    return interval < PLN_BIRTHDAY_INTERVAL_MAX ? interval : PLN_BIRTHDAY_INTERVAL_MAX;
 }
 
 pln_ts pln_sock_birthday_allowed_at(const pln_sock *sock, const sock_memory *memory,

@@ -377,10 +377,11 @@ static void transmit_spray(pln_sock *sock, sock_punch *punch, uint8_t *buf, pln_
 }
 
 /* The first full request to an address of the peer's: from now on ours may come through. */
-static void try_target(sock_punch *punch, sock_way *way, const pln_transmit *sent) {
+static void try_target(pln_sock *sock, sock_punch *punch, sock_way *way, const pln_transmit *sent,
+                       pln_ts now) {
     if (way != NULL && way->is_target && way->via == sent->path.via &&
         pollen_addr_equal(&way->remote, &sent->path.remote) && sent->ttl == 0) {
-        pln_sock_punch_try(punch, way);
+        pln_sock_punch_try(sock, punch, way, now);
     }
 }
 
@@ -418,7 +419,7 @@ bool pln_sock_punch_transmit(pln_sock *sock, sock_punch *punch, uint8_t *buf, pl
                               now); /* It was looked at above. */
         punch->stats.probes_sent++;
         sock->counters.probes_sent++;
-        try_target(punch, way, ret);
+        try_target(sock, punch, way, ret, now);
         return true;
     }
     return false;
@@ -452,8 +453,9 @@ pln_ts pln_sock_punch_next(const pln_sock *sock, const sock_punch *punch) {
 
 /* ---- Holes ----------------------------------------------------------------------------------- */
 
-void pln_sock_punch_try(sock_punch *punch, sock_way *way) {
-    if (way->is_tried || way->is_open || punch->stats.tries == PLN_PUNCH_TRIES_MAX) {
+void pln_sock_punch_try(pln_sock *sock, sock_punch *punch, sock_way *way, pln_ts now) {
+    if (way->is_tried || way->is_open || punch->stats.tries == PLN_PUNCH_TRIES_MAX ||
+        !pln_sock_budget_try(sock, punch, &way->remote, now)) {
         return;
     }
     way->is_tried = true;

@@ -227,6 +227,20 @@ pln_ts pln_sock_probes_ready(const pln_sock *sock) {
     return pln_bucket_ready(&sock->probes, PLN_PROBES_PER_S);
 }
 
+/* Those of a kind; what we want goes before what only others do, who could ask for all there is. */
+static bool transmit_in_turn(pln_sock *sock, bool unasked, uint8_t *buf, pln_transmit *ret,
+                             pln_ts now) {
+    for (size_t i = 0; i < sock->punch_count; i++) {
+        size_t index = (sock->turn + i) % sock->punch_count;
+        sock_punch *punch = sock->punches[index];
+        if (punch->plan.unasked == unasked && pln_sock_punch_transmit(sock, punch, buf, ret, now)) {
+            sock->turn = index + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool pln_sock_poll_transmit(pln_sock *sock, uint8_t *buf, pln_transmit *ret, pln_ts now) {
     if (pln_sock_answer_transmit(sock, buf, ret)) {
         return true;
@@ -234,14 +248,11 @@ bool pln_sock_poll_transmit(pln_sock *sock, uint8_t *buf, pln_transmit *ret, pln
     if (pln_sock_probes_ready(sock) > now) {
         return false;
     }
-    for (size_t i = 0; i < sock->punch_count; i++) {
-        size_t index = (sock->turn + i) % sock->punch_count;
-        if (pln_sock_punch_transmit(sock, sock->punches[index], buf, ret, now)) {
-            /* It was looked at above. */
-            (void)pln_bucket_take(&sock->probes, PLN_PROBES_PER_S, PLN_PROBES_BURST, now);
-            sock->turn = index + 1;
-            return true;
-        }
+    if (transmit_in_turn(sock, false, buf, ret, now) ||
+        transmit_in_turn(sock, true, buf, ret, now)) {
+        /* It was looked at above. */
+        (void)pln_bucket_take(&sock->probes, PLN_PROBES_PER_S, PLN_PROBES_BURST, now);
+        return true;
     }
     return false;
 }

@@ -40,8 +40,8 @@ static pln_dur interval_of(const sock_memory *memory) {
     return interval < PLN_BIRTHDAY_INTERVAL_MAX ? interval : PLN_BIRTHDAY_INTERVAL_MAX;
 }
 
-/* Until when forgetting it would let a birthday come sooner, or make the pause after it shorter: the
- * more often it has failed, the longer it is kept. */
+/* Until when forgetting it would let a birthday come sooner, or make the pause after it shorter:
+ * the more often it has failed, the longer it is kept. */
 static pln_ts worth_until(const sock_memory *memory) {
     return memory->birthday_at == PLN_TS_NEVER
                ? 0

@@ -2,6 +2,7 @@
 #include "sock/ladder.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 /*
  * Design notes.
@@ -10,12 +11,17 @@
  * one side does fits whatever the other may do at that time.  A side whose NAT is unknown may have
  * either kind, so it does what both kinds would.
  *
- * Times: a round trip of 200 ms fits before anything costly starts.  The hard side's sockets are
- * there 80 ms before the ports are sprayed: 2,000 a second take 128 ms for 256.  A sequential NAT
- * is worth more patience, because eight probes may do what a thousand do otherwise.
+ * Times follow from the round trip between the two, where that is known.  Nothing costly starts
+ * before the main sockets had theirs: the peer's opener goes at 0, our request after the lead, and
+ * its answer a round trip later.  Where little is known, two easy NATs are the likeliest pair, and
+ * a second round trip makes up for a packet that was lost.  A sequential NAT is worth more
+ * patience, because eight probes may do what a thousand do otherwise.
  *
- * The hard side's own probes do not reach the easy side's NAT while that sprays (way.c says why);
- * they follow when 1,280 ports at 1,000 a second are through.
+ * The spray begins when its first packets find all the sockets of the hard side there, which may
+ * fire up to 20 ms later: they are asked for in 32 ms, and a packet takes half a round trip.
+ *
+ * Most of the hard side's own probes do not reach the easy side's NAT while that sprays (way.c says
+ * why); they follow when 1,280 ports are through.
  *
  * Two easy sides that do not meet may not be what was said of them; or something has taken the port
  * of one for the address of the other, such as an early packet where a NAT accepts any, and then
@@ -24,14 +30,25 @@
  * A peer of one shot, the reference, is met at once where that is what it takes: what it sends at
  * the start must find our holes open.
  */
-#define AFTER_QUICK PLN_MS(200)    /* One side hard, the other easy: the spray's time is known. */
-#define AFTER_UNKNOWN PLN_MS(400)  /* Main sockets alone will most likely do. */
+#define RTT_UNKNOWN PLN_MS(130) /* Within a continent, mostly. */
+#define RTT_MIN PLN_MS(20)
+#define RTT_MAX PLN_MS(530)
+
+/* After the time that it takes: what the sides fire apart, and what a round trip varies. */
+#define MARGIN_QUICK PLN_MS(30)    /* One side hard, the other easy: the spray's time is known. */
+#define MARGIN_UNKNOWN PLN_MS(100) /* Main sockets alone will most likely do. */
+#define MARGIN_PREDICTION PLN_MS(320)
+#define MARGIN_ALL PLN_MS(400) /* Two easy sides that should have met long ago. */
+
 #define AFTER_ONE_SHOT PLN_MS(150) /* The peer's holes are there, and stay. */
-#define AFTER_PREDICTION PLN_MS(620)
-#define AFTER_ALL PLN_MS(1200) /* Two easy sides that should have met long ago. */
-#define SPRAY_LATER PLN_MS(80)
 #define AFTER_HOPELESS PLN_MS(800)
-#define SCATTER_AFTER PLN_MS(60)
+#define SKEW PLN_MS(20)
+#define SOCKETS_TIME (PLN_BIRTHDAY_SOCKETS * PLN_NS_PER_S / PLN_BIRTHDAY_SOCKETS_PER_S)
+
+static pln_dur rtt_of(const pln_punch_plan *plan) {
+    pln_dur rtt = plan->rtt == 0 ? RTT_UNKNOWN : plan->rtt;
+    return rtt < RTT_MIN ? RTT_MIN : rtt > RTT_MAX ? RTT_MAX : rtt;
+}
 
 static void add(pln_ladder *ladder, pln_rung rung, pln_dur after) {
     PLN_ASSERT(ladder->count < PLN_LADDER_STEPS_MAX);
@@ -57,24 +74,33 @@ static void plan_hard_pair(const pln_punch_plan *plan, pln_ladder *ladder) {
         add(ladder, PLN_RUNG_GIVE_UP, AFTER_HOPELESS);
         ladder->probes_max = PLN_HOPELESS_PROBES_MAX;
     } else {
-        add(ladder, PLN_RUNG_SCATTER, plan->one_shot ? 0 : SCATTER_AFTER);
+        add(ladder, PLN_RUNG_SCATTER, 0);
     }
     /* Every destination moves a sequential NAT on by one port. */
     ladder->tried_max = 4;
 }
 
 static pln_dur birthday_after(const pln_punch_plan *plan) {
+    pln_dur rtt = rtt_of(plan);
     if (plan->one_shot) {
         return AFTER_ONE_SHOT;
     }
     if (plan->ours.allocation == POLLEN_NAT_ALLOCATION_SEQUENTIAL ||
         is_predictable(&plan->theirs)) {
-        return AFTER_PREDICTION;
+        return PLN_OPENER_LEAD + 2 * rtt + MARGIN_PREDICTION;
     }
     if (pln_nat_is_open(&plan->ours) && pln_nat_is_open(&plan->theirs)) {
-        return AFTER_ALL;
+        return PLN_OPENER_LEAD + 3 * rtt + MARGIN_ALL;
     }
-    return is_hard(&plan->ours) || is_hard(&plan->theirs) ? AFTER_QUICK : AFTER_UNKNOWN;
+    if (is_hard(&plan->ours) || is_hard(&plan->theirs)) {
+        return PLN_OPENER_LEAD + rtt + MARGIN_QUICK;
+    }
+    return PLN_OPENER_LEAD + 2 * rtt + MARGIN_UNKNOWN;
+}
+
+static pln_dur spray_later(const pln_punch_plan *plan) {
+    pln_dur half = plan->rtt == 0 ? 0 : rtt_of(plan) / 2;
+    return SOCKETS_TIME + SKEW > half ? SOCKETS_TIME + SKEW - half : 0;
 }
 
 static bool has_no_nat(const pln_nat_brief *nat) {
@@ -93,7 +119,7 @@ static void plan_birthday(const pln_punch_plan *plan, pln_ladder *ladder) {
         add(ladder, PLN_RUNG_SOCKETS, after);
     }
     if (spray && !plan->one_shot) {
-        add(ladder, PLN_RUNG_SPRAY, after + SPRAY_LATER);
+        add(ladder, PLN_RUNG_SPRAY, after + spray_later(plan));
     }
     bool both = sockets && spray;
     ladder->spray = both ? PLN_BIRTHDAY_BOTH_PORTS : PLN_BIRTHDAY_PORTS;

@@ -358,6 +358,15 @@ static bool transmit_way(pln_sock *sock, sock_punch *punch, sock_way *way, uint8
     return true;
 }
 
+static unsigned spray_per_s(const sock_punch *punch) {
+    if (punch->plan.one_shot) {
+        return punch->spray_sent < PLN_BIRTHDAY_ONE_SHOT_BURST ? PLN_BIRTHDAY_ONE_SHOT_PER_S
+                                                               : PLN_BIRTHDAY_PORTS_PER_S;
+    }
+    return punch->spray_sent < PLN_BIRTHDAY_BURST ? PLN_BIRTHDAY_BURST_PER_S
+                                                  : PLN_BIRTHDAY_PORTS_PER_S;
+}
+
 static void transmit_spray(pln_sock *sock, sock_punch *punch, uint8_t *buf, pln_transmit *ret,
                            pln_ts now) {
     sock_memory *memory = &sock->memories[punch->memory];
@@ -367,8 +376,7 @@ static void transmit_spray(pln_sock *sock, sock_punch *punch, uint8_t *buf, pln_
     punch->spray_left--;
     punch->spray_sent++;
     punch->stats.ways_used++;
-    bool burst = punch->plan.one_shot && punch->spray_sent < PLN_BIRTHDAY_ONE_SHOT_BURST;
-    unsigned per_s = burst ? PLN_BIRTHDAY_ONE_SHOT_PER_S : PLN_BIRTHDAY_PORTS_PER_S;
+    unsigned per_s = spray_per_s(punch);
     pln_ts earliest = now > SPRAY_LATE ? now - SPRAY_LATE : 0;
     pln_ts from = punch->spray_at > earliest ? punch->spray_at : earliest;
     punch->spray_at = from + PLN_NS_PER_S / per_s;

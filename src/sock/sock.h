@@ -70,6 +70,8 @@ typedef struct pln_punch_plan {
     bool unasked;           /* Only others asked for it: it gives way to those that we want. */
     pollen_key coordinator; /* Who did, when unasked. */
     bool one_shot;   /* The peer sends each probe once, at the start, as the reference does. */
+    pln_dur rtt;     /* Between the two, as far as is known: both sides should be told about the
+                      * same, as their steps follow from it.  0: not known. */
     pln_ts at;       /* Both sides fire then; a time gone by means now. */
     pln_ts deadline; /* No probe is sent from then on. */
 } pln_punch_plan;

@@ -13,8 +13,8 @@
  * packets that nobody waits for (Linux with an open INPUT chain), a packet of the peer's that comes
  * before ours makes an entry there which takes our port for this pair of addresses; ours is then
  * sent from another port than everybody knows, and the pair is lost.  So nothing may reach the
- * peer's NAT before the peer's own opener: full requests follow PLN_OPENER_LEAD later, which is more
- * than the two sides fire apart.
+ * peer's NAT before the peer's own opener: full requests follow PLN_OPENER_LEAD later, which is
+ * more than the two sides fire apart.
  *
  * For the same reason each of the many sockets of a birthday sends openers alone while the peer
  * sprays: its spray comes in through the holes that they made.  Afterwards full requests follow,

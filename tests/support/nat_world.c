@@ -650,6 +650,7 @@ void nat_world_plan(nat_world *world, pln_dur skew, pln_dur budget) {
             .targets = {{.addr = seen[1 - i], .kind = PLN_TARGET_OBSERVED}},
             .ours = briefs[i],
             .theirs = briefs[1 - i],
+            .rtt = 2 * world->delay,
             .at = host->punch_at,
             .deadline = host->punch_at + budget,
         };

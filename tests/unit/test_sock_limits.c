@@ -254,7 +254,7 @@ static void a_socket_opened_too_late_is_closed_again(void **state) {
     pln_punch_plan plan = plan_hard(rig);
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 201);
-    assert_in_range(sock_rig_count(rig, PLN_SOCK_OPEN_SOCKET), 2, 4);
+    assert_in_range(sock_rig_count(rig, PLN_SOCK_OPEN_SOCKET), 8, 10);
     pln_sock_cancel(rig->sock, &plan.peer, rig->now);
     sock_rig_drain(rig);
     rig->open = 1;
@@ -316,12 +316,12 @@ static pln_punch_end end_of(sock_rig *rig, const pln_punch_plan *plan, uint64_t 
 static void between_two_birthdays_with_a_peer_lie_20_seconds(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = plan_spray(rig, 1, PEER);
-    assert_int_equal(end_of(rig, &plan, 0), PLN_PUNCH_DEADLINE); /* Its birthday was at 0.28 s. */
+    assert_int_equal(end_of(rig, &plan, 0), PLN_PUNCH_DEADLINE); /* Its birthday was at 0.25 s. */
     size_t sent = rig->sent_count;
     assert_int_equal(end_of(rig, &plan, 10000), PLN_PUNCH_HELD);
     assert_in_range(rig->sent_count - sent, 1, 20);
     const pln_punch_stats *stats = &sock_rig_last(rig, PLN_SOCK_OVER)->stats;
-    assert_in_range(stats->retry_at - rig->start, PLN_MS(20280), PLN_MS(20290));
+    assert_in_range(stats->retry_at - rig->start, PLN_MS(20250), PLN_MS(20260));
     assert_int_equal(end_of(rig, &plan, 19000), PLN_PUNCH_HELD); /* Over at 20.0 s. */
     assert_int_equal(end_of(rig, &plan, 23000), PLN_PUNCH_DEADLINE);
 }
@@ -353,7 +353,7 @@ static void a_birthday_cancelled_before_it_cost_much_does_not_count(void **state
     sock_rig *rig = *state;
     pln_punch_plan plan = plan_spray(rig, 1, PEER);
     sock_rig_start(rig, &plan);
-    sock_rig_run_to(rig, 320);
+    sock_rig_run_to(rig, 280);
     pln_sock_cancel(rig->sock, &plan.peer, rig->now);
     sock_rig_drain(rig);
     assert_int_equal(end_of(rig, &plan, 400), PLN_PUNCH_DEADLINE); /* It had its birthday. */
@@ -524,6 +524,8 @@ static void a_flood_in_the_peer_s_name_gets_no_more_than_it_brings(void **state)
 static void a_flood_from_the_peer_s_very_address_hastens_few_requests(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = sock_rig_plan(rig);
+    plan.ours.mapping = POLLEN_NAT_MAPPING_NONE; /* Other ports are not tried. */
+    plan.theirs.mapping = POLLEN_NAT_MAPPING_NONE;
     sock_rig_start(rig, &plan);
     for (unsigned ms = 0; ms < 1000; ms += 5) {
         sock_rig_run_to(rig, ms);

@@ -200,6 +200,15 @@ static void random_and_plain_meet_by_birthday(void **state) {
     assert_in_range(o.ways[1], 100, 1300);
 }
 
+static void a_round_trip_of_80_ms_leaves_time_for_a_birthday_in_half_a_second(void **state) {
+    (void)state;
+    outcome o =
+        run(&(setting){.a = &nat_edm_random, .b = &nat_plain, .delay_ms = 40, .skew_ms = 20});
+    assert_rate(&o, 99);
+    assert_true(o.p50 <= PLN_MS(500));
+    assert_true(o.p95 <= PLN_MS(1500));
+}
+
 static void random_and_open_nats_meet_by_birthday(void **state) {
     (void)state;
     outcome o =
@@ -413,6 +422,7 @@ int main(void) {
         cmocka_unit_test(a_port_that_was_taken_is_gone_around),
         cmocka_unit_test(unknown_easy_pairs_connect_before_anything_costly),
         cmocka_unit_test(random_and_plain_meet_by_birthday),
+        cmocka_unit_test(a_round_trip_of_80_ms_leaves_time_for_a_birthday_in_half_a_second),
         cmocka_unit_test(random_and_open_nats_meet_by_birthday),
         cmocka_unit_test(losses_do_not_keep_a_birthday_from_happening),
         cmocka_unit_test(random_and_open_filters_need_no_birthday),

@@ -2,7 +2,6 @@
 #include "node/gossip.h"
 
 #include "base/assert.h"
-#include "base/key.h"
 #include "base/mem.h"
 #include "node/send.h"
 
@@ -35,8 +34,8 @@ static const pln_dur young_rounds[] = {PLN_MS(300), PLN_MS(600), PLN_S(1), PLN_S
 enum { YOUNG_ROUNDS = sizeof young_rounds / sizeof young_rounds[0], YOUNG_AFTER_NEWS = 2 };
 
 struct pln_gossip_partner {
-    pln_gossip_partner *next;
     pln_gossip_peer peer;
+    UT_hash_handle hh;
     pln_timer round;
     unsigned young; /* The next of young_rounds; YOUNG_ROUNDS: none. */
     bool hurried;   /* The round was brought forward: more news does not do so again. */
@@ -52,6 +51,7 @@ pollen_err pln_gossip_init(pln_gossip *gossip, pln_mesh *mesh, const pln_rng *rn
                                      .trust = creds->enrolled ? &creds->trust : NULL,
                                      .log = log};
     *gossip = (pln_gossip){.mesh = mesh, .rng = *rng, .log = log, .broadcast_at = PLN_TS_NEVER};
+    pln_rng_fill(rng, gossip->hash_key.bytes, sizeof gossip->hash_key.bytes);
     pln_heap_init(&gossip->rounds);
     const pollen_err err = pln_state_create(&config, &gossip->state);
     if (err == POLLEN_OK) {
@@ -60,12 +60,15 @@ pollen_err pln_gossip_init(pln_gossip *gossip, pln_mesh *mesh, const pln_rng *rn
     return err;
 }
 
+static void remove_partner(pln_gossip *gossip, pln_gossip_partner *partner) {
+    HASH_DEL(gossip->partners, partner);
+    pln_heap_cancel(&gossip->rounds, &partner->round);
+    pln_free(partner);
+}
+
 void pln_gossip_fini(pln_gossip *gossip) {
     while (gossip->partners != NULL) {
-        pln_gossip_partner *partner = gossip->partners;
-        gossip->partners = partner->next;
-        pln_heap_cancel(&gossip->rounds, &partner->round);
-        pln_free(partner);
+        remove_partner(gossip, gossip->partners);
     }
     pln_heap_fini(&gossip->rounds);
     pln_state_destroy(gossip->state);
@@ -103,8 +106,9 @@ void pln_gossip_broadcast(pln_gossip *gossip, pln_now now) {
     }
     gossip->broadcast_at = PLN_TS_NEVER;
     while (pln_state_poll_broadcast(gossip->state, &envelope)) {
-        for (pln_gossip_partner *at = gossip->partners; at != NULL; at = at->next) {
-            (void)pln_node_send(gossip->mesh, &at->peer.key, &envelope, now);
+        const pln_gossip_partner *partner, *next;
+        HASH_ITER(hh, gossip->partners, partner, next) {
+            (void)pln_node_send(gossip->mesh, &partner->peer.key, &envelope, now);
         }
         pln_bytes_fini(&envelope);
         told = true;
@@ -116,19 +120,17 @@ void pln_gossip_broadcast(pln_gossip *gossip, pln_now now) {
 
 /* ---- Partners -------------------------------------------------------------------------------- */
 
-static pln_gossip_partner **find(pln_gossip *gossip, const pollen_key *peer) {
-    pln_gossip_partner **at = &gossip->partners;
-    while (*at != NULL && !pln_key_equal(&(*at)->peer.key, peer)) {
-        at = &(*at)->next;
-    }
-    return at;
+static pln_gossip_partner *find(const pln_gossip *gossip, const pollen_key *peer) {
+    pln_gossip_partner *found;
+    PLN_MAP_FIND(&gossip->hash_key, gossip->partners, peer->bytes, POLLEN_KEY_BYTES, found);
+    return found;
 }
 
 /* Within 0 to 200 ms, later among many. */
 static pln_dur draw_spread(const pln_gossip *gossip) {
-    const size_t crowd = gossip->partner_count > PLN_GOSSIP_FEW_SESSIONS
-                             ? gossip->partner_count - PLN_GOSSIP_FEW_SESSIONS
-                             : 0;
+    const size_t partners = HASH_COUNT(gossip->partners);
+    const size_t crowd =
+        partners > PLN_GOSSIP_FEW_SESSIONS ? partners - PLN_GOSSIP_FEW_SESSIONS : 0;
     return pln_rng_below(&gossip->rng, HURRY_SPREAD + crowd * HURRY_SPREAD_EACH);
 }
 
@@ -149,16 +151,19 @@ static pln_gossip_partner *add_partner(pln_gossip *gossip, const pln_session_inf
     if (partner == NULL) {
         return NULL;
     }
-    PLN_ASSERT(*find(gossip, &info->peer) == NULL);
+    PLN_ASSERT(find(gossip, &info->peer) == NULL);
     pln_timer_init(&partner->round);
     pln_gossip_peer_init(&partner->peer, &info->peer, info->speaks_2, info->envelope_max, now.mono);
     if (!plan_round(gossip, partner, now)) {
         pln_free(partner);
         return NULL;
     }
-    partner->next = gossip->partners;
-    gossip->partners = partner;
-    gossip->partner_count++;
+    PLN_MAP_ADD(&gossip->hash_key, gossip->partners, peer.key, POLLEN_KEY_BYTES, partner);
+    if (!PLN_MAP_ADDED(partner)) {
+        pln_heap_cancel(&gossip->rounds, &partner->round);
+        pln_free(partner);
+        return NULL;
+    }
     return partner;
 }
 
@@ -174,7 +179,7 @@ void pln_gossip_connected(pln_gossip *gossip, const pollen_key *peer, const poll
         const pollen_err told = pln_state_set_reachable(gossip->state, peer, true);
         (void)told;
     }
-    pln_gossip_partner *partner = *find(gossip, peer);
+    pln_gossip_partner *partner = find(gossip, peer);
     if (partner == NULL) {
         partner = add_partner(gossip, &info, now);
     } else {
@@ -191,14 +196,9 @@ void pln_gossip_connected(pln_gossip *gossip, const pollen_key *peer, const poll
 }
 
 void pln_gossip_disconnected(pln_gossip *gossip, const pollen_key *peer) {
-    pln_gossip_partner **at = find(gossip, peer);
-    if (*at != NULL) {
-        pln_gossip_partner *partner = *at;
-        PLN_ASSERT(gossip->partner_count > 0);
-        *at = partner->next;
-        gossip->partner_count--;
-        pln_heap_cancel(&gossip->rounds, &partner->round);
-        pln_free(partner);
+    pln_gossip_partner *partner = find(gossip, peer);
+    if (partner != NULL) {
+        remove_partner(gossip, partner);
     }
     const pollen_err told = pln_state_set_reachable(gossip->state, peer, false);
     (void)told;
@@ -230,7 +230,7 @@ bool pln_gossip_handle_packet(pln_gossip *gossip, const pollen_key *peer, pollen
     if (!is_gossip(kind)) {
         return false;
     }
-    pln_gossip_partner *partner = *find(gossip, peer);
+    pln_gossip_partner *partner = find(gossip, peer);
     if (partner == NULL) {
         return true; /* No memory for it when it connected. */
     }
@@ -273,15 +273,16 @@ void pln_gossip_saved(pln_gossip *gossip, pollen_err err) {
 /* The reference answers a clock with all that it holds above it, so that its rounds stay as they
  * are. */
 void pln_gossip_hurry(pln_gossip *gossip, pln_now now) {
-    for (pln_gossip_partner *at = gossip->partners; at != NULL; at = at->next) {
-        if (at->hurried) {
+    pln_gossip_partner *partner, *next;
+    HASH_ITER(hh, gossip->partners, partner, next) {
+        if (partner->hurried) {
             continue;
         }
         const pln_ts soon = pln_ts_add(now.mono, HURRY_LEAST + draw_spread(gossip));
-        at->hurried = true;
-        at->young = at->young < YOUNG_AFTER_NEWS ? at->young : YOUNG_AFTER_NEWS;
-        if (at->peer.speaks_2 && soon < at->round.at) {
-            const bool planned = pln_heap_set(&gossip->rounds, &at->round, soon);
+        partner->hurried = true;
+        partner->young = partner->young < YOUNG_AFTER_NEWS ? partner->young : YOUNG_AFTER_NEWS;
+        if (partner->peer.speaks_2 && soon < partner->round.at) {
+            const bool planned = pln_heap_set(&gossip->rounds, &partner->round, soon);
             PLN_ASSERT(planned); /* It has its place in the heap. */
         }
     }

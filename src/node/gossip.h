@@ -7,6 +7,7 @@
 #define PLN_NODE_GOSSIP_H
 
 #include "base/bucket.h"
+#include "base/hash.h"
 #include "base/heap.h"
 #include "mesh/mesh.h"
 #include "state/state.h"
@@ -27,9 +28,9 @@ typedef struct pln_gossip {
     pln_mesh *mesh; /* Borrowed. */
     pln_state *state;
     pln_rng rng;
-    const pln_log *log; /* Borrowed. */
-    pln_gossip_partner *partners;
-    size_t partner_count;
+    const pln_log *log;           /* Borrowed. */
+    pln_gossip_partner *partners; /* By key. */
+    pln_hash_key hash_key;
     pln_heap rounds;
     pln_bucket broadcasts;
     pln_ts broadcast_at; /* When to see whether something changed that was not told yet. */

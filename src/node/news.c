@@ -108,6 +108,16 @@ pollen_err pln_node_advertise(pln_node *node, const pollen_addr *addrs, size_t c
     return err;
 }
 
+pollen_err pln_node_set_mapped(pln_node *node, const pollen_addr *addr, pln_now now) {
+    pln_node_set_now(node, now);
+    if (!pln_punching_set_mapped(&node->punching, addr, now)) {
+        return POLLEN_OK;
+    }
+    const pollen_err err = pln_node_tell_outside(node);
+    pln_node_run_gossip(node);
+    return err;
+}
+
 /* ---- The state ------------------------------------------------------------------------------- */
 
 const pln_state *pln_node_state(const pln_node *node) {

@@ -80,6 +80,11 @@ POLLEN_MUST_USE pollen_err pln_node_observed_at(const pln_node *node, size_t ind
 POLLEN_MUST_USE pollen_err pln_node_advertise(pln_node *node, const pollen_addr *addrs,
                                               size_t count, uint16_t port, pln_now now);
 
+/* What our router forwards to us from now on, NULL for nothing: others are told to try it.
+ * Errors: POLLEN_ENOMEM */
+POLLEN_MUST_USE pollen_err pln_node_set_mapped(pln_node *node, const pollen_addr *addr,
+                                               pln_now now);
+
 /* What is known of the members; NULL without gossip. */
 const pln_state *pln_node_state(const pln_node *node);
 

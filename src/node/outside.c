@@ -34,6 +34,12 @@ bool pln_outside_observe(pln_outside *outside, const pln_nat_observation *observ
            !pln_addr_is_loopback(&observation->seen) && judge(outside, now);
 }
 
+bool pln_outside_set_mapped(pln_outside *outside, const pollen_addr *addr) {
+    const pollen_addr before = outside->mapped;
+    outside->mapped = addr != NULL ? *addr : (pollen_addr){.port = 0};
+    return !pollen_addr_equal(&before, &outside->mapped);
+}
+
 void pln_outside_observer_gone(pln_outside *outside, const pollen_key *observer, pln_ts now) {
     pln_nat_observer_gone(&outside->observations, observer, now);
 }
@@ -68,12 +74,14 @@ size_t pln_outside_addrs(const pln_outside *outside, pollen_addr *ret, size_t ma
         count++;
     }
     PLN_ASSERT(list->local_count <= PLN_NAT_LOCALS_MAX);
-    const pollen_addr *external = &outside->verdict.external;
-    const bool seen = external->port != 0 && !pln_outside_is_local(outside, external);
-    if (seen && count < max) {
+    const bool mapped = outside->mapped.port != 0;
+    const pollen_addr *external = mapped ? &outside->mapped : &outside->verdict.external;
+    const bool known = external->port != 0 && !pln_outside_is_local(outside, external);
+    if (known && count < max) {
         ret[count++] = *external;
     }
-    *ret_port = seen && outside->verdict.mapping != POLLEN_NAT_MAPPING_HARD ? external->port : 0;
+    const bool same_for_all = mapped || outside->verdict.mapping != POLLEN_NAT_MAPPING_HARD;
+    *ret_port = known && same_for_all ? external->port : 0;
     PLN_ASSERT(count <= max);
     return count;
 }
@@ -97,6 +105,7 @@ void pln_outside_whereabouts(const pln_outside *outside, pln_whereabouts *ret) {
         .mapping = verdict->mapping,
         .allocation = verdict->allocation,
         .step = verdict->step,
+        .mapped = outside->mapped,
     };
     for (size_t i = 0; i < verdict->evidence_count; i++) {
         const pln_nat_observation *item = &verdict->evidence[i].observation;

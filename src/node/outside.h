@@ -13,6 +13,7 @@ typedef struct pln_outside {
     pln_nat_observations observations;
     pln_nat_verdict verdict;
     uint16_t port; /* Of the main socket; 0: not told yet. */
+    pollen_addr mapped; /* What our router forwards to us; port 0: nothing. */
 } pln_outside;
 
 /* Where the interfaces are.  True when that changed what was known of the outside. */
@@ -23,15 +24,18 @@ bool pln_outside_set_locals(pln_outside *outside, const pollen_addr *addrs, size
  * address as others see it, is another now. */
 bool pln_outside_observe(pln_outside *outside, const pln_nat_observation *observation, pln_ts now);
 
+/* What our router forwards to us, NULL for nothing.  True when that is another now. */
+bool pln_outside_set_mapped(pln_outside *outside, const pollen_addr *addr);
+
 /* The peer has no session any more. */
 void pln_outside_observer_gone(pln_outside *outside, const pollen_key *observer, pln_ts now);
 
 /* The newest word of each peer that has a session, newest first; NULL past the end.  Borrowed. */
 const pln_nat_observation *pln_outside_observed_at(const pln_outside *outside, size_t index);
 
-/* The addresses at which others may try this node: its interfaces', and the one it is seen at.
- * Returns how many; *ret_port is the external port, 0 when it says nothing (RFC 4787, 4.1: a hard
- * NAT has another for everybody). */
+/* The addresses at which others may try this node: its interfaces', and the one that its router
+ * forwards to it or else the one it is seen at.  Returns how many; *ret_port is the external port,
+ * 0 when it says nothing (RFC 4787, 4.1: a hard NAT has another for everybody). */
 size_t pln_outside_addrs(const pln_outside *outside, pollen_addr *ret, size_t max,
                          uint16_t *ret_port);
 

@@ -63,12 +63,16 @@ static void add_target(pln_punch_plan *to, const pln_outside *outside, const pol
     }
 }
 
-/* What the coordinator sees, what others see, and what the peer tells of its interfaces. */
+/* What the coordinator sees, what the peer's router forwards to it, what the peer tells of its
+ * interfaces, and what others have heard of it. */
 static void fill_targets(const pln_punching *punching, const pln_punch_trigger *msg,
                          pln_punch_plan *to) {
     const pln_outside *outside = &punching->outside;
     const pln_whereabouts *told = &msg->whereabouts;
     add_target(to, outside, &msg->peer_addr, PLN_TARGET_OBSERVED);
+    if (told->mapped.port != 0) {
+        add_target(to, outside, &told->mapped, PLN_TARGET_MAPPED);
+    }
     for (size_t i = 0; i < told->addr_count; i++) {
         add_target(to, outside, &told->addrs[i], PLN_TARGET_LAN);
     }
@@ -341,6 +345,14 @@ bool pln_punching_set_locals(pln_punching *punching, const pollen_addr *addrs, s
         pln_sock_network_changed(punching->sock);
     }
     tell_all(punching, now);
+    return changed;
+}
+
+bool pln_punching_set_mapped(pln_punching *punching, const pollen_addr *addr, pln_now now) {
+    const bool changed = pln_outside_set_mapped(&punching->outside, addr);
+    if (changed) {
+        tell_all(punching, now);
+    }
     return changed;
 }
 

@@ -59,6 +59,9 @@ bool pln_punching_want(pln_punching *punching, const pollen_key *peer, uint64_t 
 bool pln_punching_set_locals(pln_punching *punching, const pollen_addr *addrs, size_t count,
                              uint16_t port, pln_now now);
 
+/* As pln_outside_set_mapped(); neighbours are told. */
+bool pln_punching_set_mapped(pln_punching *punching, const pollen_addr *addr, pln_now now);
+
 /* No punch with this peer is wanted any more, whoever asks. */
 void pln_punching_forget(pln_punching *punching, const pollen_key *peer, pln_now now);
 

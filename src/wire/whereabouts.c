@@ -4,13 +4,14 @@
 #include "base/assert.h"
 #include "wire/body.h"
 
-/* 1 mapping, 2 allocation, 3 step, 4 seen, 5 addrs */
-static const pln_proto_schema schema = {.count = 6,
+/* 1 mapping, 2 allocation, 3 step, 4 seen, 5 addrs, 6 mapped */
+static const pln_proto_schema schema = {.count = 7,
                                         .kinds = {[1] = PLN_FIELD_VARINT,
                                                   [2] = PLN_FIELD_VARINT,
                                                   [3] = PLN_FIELD_VARINT,
                                                   [4] = PLN_FIELD_REPEATED,
-                                                  [5] = PLN_FIELD_REPEATED}};
+                                                  [5] = PLN_FIELD_REPEATED,
+                                                  [6] = PLN_FIELD_BYTES}};
 
 /* Up to max of the addresses under that number; false when one of them is none. */
 static bool read_addrs(const pln_proto_message *msg, uint32_t number, pollen_addr *ret, size_t max,
@@ -24,6 +25,11 @@ static bool read_addrs(const pln_proto_message *msg, uint32_t number, pollen_add
         (*ret_count)++;
     }
     return true;
+}
+
+/* True without one. */
+static bool read_mapped(const pln_proto_slot *slot, pollen_addr *ret) {
+    return slot->size == 0 || pln_body_read_addr(slot->data, slot->size, ret);
 }
 
 pollen_err pln_whereabouts_decode(const uint8_t *body, size_t size, pln_whereabouts *ret) {
@@ -43,7 +49,8 @@ pollen_err pln_whereabouts_decode(const uint8_t *body, size_t size, pln_whereabo
         .step = step <= UINT16_MAX ? (uint16_t)step : 0,
     };
     if (!read_addrs(&msg, 4, ret->seen, PLN_WHEREABOUTS_SEEN_MAX, &ret->seen_count) ||
-        !read_addrs(&msg, 5, ret->addrs, PLN_WHEREABOUTS_ADDRS_MAX, &ret->addr_count)) {
+        !read_addrs(&msg, 5, ret->addrs, PLN_WHEREABOUTS_ADDRS_MAX, &ret->addr_count) ||
+        !read_mapped(&msg.slots[6], &ret->mapped)) {
         err = POLLEN_EPROTO;
     }
     pln_proto_message_fini(&msg);
@@ -64,6 +71,7 @@ void pln_whereabouts_put(const pln_whereabouts *msg, pln_out *out) {
     pln_proto_put_u64(out, 3, msg->step);
     put_addrs(out, 4, msg->seen, msg->seen_count);
     put_addrs(out, 5, msg->addrs, msg->addr_count);
+    put_addrs(out, 6, &msg->mapped, msg->mapped.port != 0 ? 1 : 0);
 }
 
 pollen_err pln_whereabouts_encode(const pln_whereabouts *msg, pln_bytes *ret) {

@@ -23,6 +23,7 @@ typedef struct pln_whereabouts {
     pollen_addr seen[PLN_WHEREABOUTS_SEEN_MAX]; /* As others see the node, the newest first. */
     size_t addr_count;
     pollen_addr addrs[PLN_WHEREABOUTS_ADDRS_MAX]; /* Of its interfaces. */
+    pollen_addr mapped; /* What its router forwards to it; port 0: nothing that it knows of. */
 } pln_whereabouts;
 
 /* A value that this version does not know reads as unknown; addresses beyond the maximum are

@@ -43,6 +43,7 @@ static void assert_same(const pln_whereabouts *a, const pln_whereabouts *b) {
     for (size_t i = 0; i < a->addr_count; i++) {
         assert_true(pollen_addr_equal(&a->addrs[i], &b->addrs[i]));
     }
+    assert_true(pollen_addr_equal(&a->mapped, &b->mapped));
 }
 
 static pln_whereabouts sample(void) {
@@ -52,7 +53,8 @@ static pln_whereabouts sample(void) {
                              .seen_count = 1,
                              .seen = {addr("203.0.113.2:30007")},
                              .addr_count = 2,
-                             .addrs = {addr("192.168.1.2:60611"), addr("[2001:db8::1]:60611")}};
+                             .addrs = {addr("192.168.1.2:60611"), addr("[2001:db8::1]:60611")},
+                             .mapped = addr("203.0.113.2:40000")};
 }
 
 static void whereabouts_are_read_as_they_were_written(void **state) {
@@ -66,6 +68,25 @@ static void whereabouts_are_read_as_they_were_written(void **state) {
     assert_int_equal(pln_whereabouts_decode(body, size, &read), POLLEN_OK);
     assert_same(&read, &written);
     pln_bytes_fini(&envelope);
+}
+
+static void without_a_mapping_none_is_told(void **state) {
+    (void)state;
+    pln_whereabouts written = sample();
+    written.mapped = (pollen_addr){.port = 0};
+    pln_bytes with = {0};
+    pln_bytes without = {0};
+    const pln_whereabouts whole = sample();
+    assert_int_equal(pln_whereabouts_encode(&whole, &with), POLLEN_OK);
+    assert_int_equal(pln_whereabouts_encode(&written, &without), POLLEN_OK);
+    assert_int_equal(with.size - without.size, 2 + strlen("203.0.113.2:40000"));
+    size_t size;
+    const uint8_t *body = body_of(&without, POLLEN_ENVELOPE_WHEREABOUTS, &size);
+    pln_whereabouts read;
+    assert_int_equal(pln_whereabouts_decode(body, size, &read), POLLEN_OK);
+    assert_same(&read, &written);
+    pln_bytes_fini(&with);
+    pln_bytes_fini(&without);
 }
 
 static void a_trigger_carries_them(void **state) {
@@ -128,6 +149,7 @@ static void a_host_name_is_malformed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whereabouts_are_read_as_they_were_written),
+        cmocka_unit_test(without_a_mapping_none_is_told),
         cmocka_unit_test(a_trigger_carries_them),
         cmocka_unit_test(a_verdict_of_a_later_version_is_unknown),
         cmocka_unit_test(addresses_beyond_the_maximum_are_dropped),

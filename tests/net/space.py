@@ -172,11 +172,15 @@ class Space:
 
     def datagrams_sent(self):
         """How many UDP datagrams the sockets in it have sent."""
+        return self.counted("Udp", "OutDatagrams")
+
+    def counted(self, protocol, name):
+        """One of the kernel's counters of a protocol, IPv4 and IPv6 together."""
         with self.entered():
             names, values = (line.split() for line in _read("/proc/thread-self/net/snmp").splitlines()
-                             if line.startswith("Udp:"))
+                             if line.startswith(f"{protocol}:"))
             of_v6 = dict(line.split() for line in _read("/proc/thread-self/net/snmp6").splitlines())
-        return int(values[names.index("OutDatagrams")]) + int(of_v6["Udp6OutDatagrams"])
+        return int(values[names.index(name)]) + int(of_v6[f"{protocol}6{name}"])
 
     def flow_table(self):
         """The flows as the connection tracker prints them."""

@@ -9,11 +9,38 @@ bool pln_outside_is_local(const pln_outside *outside, const pollen_addr *addr) {
     return pln_nat_is_local(&outside->observations, addr);
 }
 
+/* Two birthdays.  A NAT that seems to have gone back farther than that has begun anew. */
+enum { OUR_FLOWS_MAX = 4096 };
+
+/* Where a NAT that counts is by now, as far as we know. */
+static uint16_t reached(const pln_outside *outside) {
+    PLN_ASSERT(outside->flows >= outside->flows_then);
+    const uint64_t flows = outside->flows - outside->flows_then;
+    return pln_nat_port_ahead(outside->last, outside->verdict.step,
+                              flows < OUR_FLOWS_MAX ? (unsigned)flows : OUR_FLOWS_MAX);
+}
+
+/* A word may come long after the flow that it is about began; then we know better. */
+static void note_last(pln_outside *outside) {
+    const pln_nat_verdict *verdict = &outside->verdict;
+    if (verdict->allocation != POLLEN_NAT_ALLOCATION_SEQUENTIAL) {
+        outside->last = 0;
+        return;
+    }
+    const uint16_t seen = verdict->external.port;
+    if (outside->last == 0 || pln_nat_steps_between(seen, reached(outside), verdict->step,
+                                                    OUR_FLOWS_MAX) > OUR_FLOWS_MAX) {
+        outside->last = seen;
+        outside->flows_then = outside->flows;
+    }
+}
+
 /* True when it is another. */
 static bool judge(pln_outside *outside, pln_ts now) {
     pln_nat_verdict before = outside->verdict;
     pln_nat_judge(&outside->observations, now, &outside->verdict);
     const pln_nat_verdict *after = &outside->verdict;
+    note_last(outside);
     return before.mapping != after->mapping || before.allocation != after->allocation ||
            before.step != after->step || !pollen_addr_equal(&before.external, &after->external);
 }
@@ -32,6 +59,11 @@ bool pln_outside_observe(pln_outside *outside, const pln_nat_observation *observ
     /* What is seen from within this machine says nothing of a NAT, and judging takes time. */
     return pln_nat_observe(&outside->observations, observation) &&
            !pln_addr_is_loopback(&observation->seen) && judge(outside, now);
+}
+
+void pln_outside_note_flows(pln_outside *outside, uint64_t flows) {
+    PLN_ASSERT(flows >= outside->flows);
+    outside->flows = flows;
 }
 
 bool pln_outside_set_mapped(pln_outside *outside, const pollen_addr *addr) {
@@ -107,6 +139,11 @@ void pln_outside_whereabouts(const pln_outside *outside, pln_whereabouts *ret) {
         .step = verdict->step,
         .mapped = outside->mapped,
     };
+    if (outside->last != 0) {
+        pollen_addr by_now = verdict->external;
+        by_now.port = reached(outside);
+        add_seen(ret, &by_now);
+    }
     for (size_t i = 0; i < verdict->evidence_count; i++) {
         const pln_nat_observation *item = &verdict->evidence[i].observation;
         if (verdict->evidence[i].role == PLN_NAT_ROLE_COUNTED && item->via == PLN_VIA_MAIN) {

@@ -12,7 +12,12 @@
 typedef struct pln_outside {
     pln_nat_observations observations;
     pln_nat_verdict verdict;
-    uint16_t port; /* Of the main socket; 0: not told yet. */
+    uint16_t port;  /* Of the main socket; 0: not told yet. */
+    uint64_t flows; /* That punches of ours have begun so far. */
+    /* Where a NAT that counts was last seen, and how many flows there were by then; 0: it does not
+     * count. */
+    uint16_t last;
+    uint64_t flows_then;
     pollen_addr mapped; /* What our router forwards to us; port 0: nothing. */
 } pln_outside;
 
@@ -30,6 +35,10 @@ bool pln_outside_set_mapped(pln_outside *outside, const pollen_addr *addr);
 /* The peer has no session any more. */
 void pln_outside_observer_gone(pln_outside *outside, const pollen_key *observer, pln_ts now);
 
+/* How many flows punches of ours have begun so far: each moves a NAT that counts on by one port, and
+ * whoever aims at the one after the last seen would miss.  To be told before a word of a peer, too. */
+void pln_outside_note_flows(pln_outside *outside, uint64_t flows);
+
 /* The newest word of each peer that has a session, newest first; NULL past the end.  Borrowed. */
 const pln_nat_observation *pln_outside_observed_at(const pln_outside *outside, size_t index);
 
@@ -40,7 +49,7 @@ size_t pln_outside_addrs(const pln_outside *outside, pollen_addr *ret, size_t ma
                          uint16_t *ret_port);
 
 /* What peers are told: of the addresses we are seen at those that the verdict rests on, because the
- * next port of a NAT that counts is guessed from them. */
+ * next port of a NAT that counts is guessed from them; first of all where it is by now. */
 void pln_outside_whereabouts(const pln_outside *outside, pln_whereabouts *ret);
 
 /* What a peer told of itself. */

@@ -298,8 +298,15 @@ void pln_punching_disconnected(pln_punching *punching, const pollen_key *peer) {
 
 /* ---- Outside --------------------------------------------------------------------------------- */
 
+static void note_flows(pln_punching *punching) {
+    pln_sock_counters counters;
+    pln_sock_get_counters(punching->sock, &counters);
+    pln_outside_note_flows(&punching->outside, counters.ways_used);
+}
+
 static void tell_all(pln_punching *punching, pln_now now) {
     pln_whereabouts ours;
+    note_flows(punching);
     pln_outside_whereabouts(&punching->outside, &ours);
     pln_neighbours_tell_all(&punching->neighbours, &ours, now);
 }
@@ -330,6 +337,7 @@ bool pln_punching_observed(pln_punching *punching, const pollen_key *peer, const
                                              .via = info.conn.path.via,
                                              .local_port = punching->outside.port,
                                              .at = now.mono};
+    note_flows(punching);
     const bool changed = pln_outside_observe(&punching->outside, &observation, now.mono);
     tell_all(punching, now);
     if (changed) {
@@ -370,8 +378,9 @@ static void tell_end(const pln_punching *punching, const pln_sock_event *event) 
         event->stats.sockets_failed);
 }
 
-static void handle_over(pln_punching *punching, const pln_sock_event *event) {
+static void handle_over(pln_punching *punching, const pln_sock_event *event, pln_now now) {
     tell_end(punching, event);
+    tell_all(punching, now); /* A NAT that counts is elsewhere now. */
     pln_errand *errand = pln_errands_find(&punching->errands, &event->peer);
     if (errand != NULL && errand->punching && event->end != PLN_PUNCH_WON &&
         event->end != PLN_PUNCH_CANCELLED) {
@@ -394,7 +403,7 @@ bool pln_punching_poll_socket(pln_punching *punching, pln_socket_wish *ret, pln_
             pln_holes_add(&punching->holes, &event.peer, &event.path, now);
             break;
         case PLN_SOCK_OVER:
-            handle_over(punching, &event);
+            handle_over(punching, &event, now);
             break;
         }
     }

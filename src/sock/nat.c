@@ -19,3 +19,11 @@ uint16_t pln_nat_port_ahead(uint16_t port, uint16_t step, unsigned steps) {
     }
     return ahead == 0 ? PLN_PORTS_FIRST : (uint16_t)ahead; /* Nobody has port 0. */
 }
+
+unsigned pln_nat_steps_between(uint16_t from, uint16_t to, uint16_t step, unsigned max) {
+    unsigned steps = 0;
+    while (steps <= max && pln_nat_port_ahead(from, step, steps) != to) {
+        steps++;
+    }
+    return steps;
+}

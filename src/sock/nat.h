@@ -15,6 +15,9 @@ enum { PLN_NAT_PORTS_MAX = 4 };
  * ones.  A step of 0 counts as 1. */
 uint16_t pln_nat_port_ahead(uint16_t port, uint16_t step, unsigned steps);
 
+/* How many steps lead from one port to the other, up to max; max + 1 when more. */
+unsigned pln_nat_steps_between(uint16_t from, uint16_t to, uint16_t step, unsigned max);
+
 /* A verdict in brief, as it is kept of a peer; all zero: nothing is known. */
 typedef struct pln_nat_brief {
     pollen_nat_mapping mapping;

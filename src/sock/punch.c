@@ -236,6 +236,10 @@ static bool take_birthday(pln_sock *sock, sock_punch *punch, pln_ts now) {
     return false;
 }
 
+static bool is_taken(const sock_punch *punch, pln_rung rung) {
+    return (punch->taken & 1u << rung) != 0;
+}
+
 /* False when the step is to be taken again later, or the punch has ended. */
 static bool take_step(pln_sock *sock, sock_punch *punch, pln_rung rung, pln_ts now) {
     switch (rung) {
@@ -278,6 +282,35 @@ static pln_ts step_at(const sock_punch *punch) {
     return punch->retry_at > at ? punch->retry_at : at;
 }
 
+static bool has_rung(const pln_ladder *ladder, pln_rung rung) {
+    for (size_t i = 0; i < ladder->count; i++) {
+        if (ladder->steps[i].rung == rung) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* However often it is planned anew, no more than the ladder says is spent. */
+static size_t rest_of(const sock_punch *punch, pln_rung rung, size_t most, size_t spent) {
+    return has_rung(&punch->ladder, rung) && most > spent ? most - spent : 0;
+}
+
+void pln_sock_punch_replan(sock_punch *punch) {
+    pln_ladder_plan(&punch->plan, &punch->ladder);
+    punch->step = 0;
+    punch->retry_at = 0;
+    if (is_taken(punch, PLN_RUNG_SPRAY)) {
+        punch->spray_left = rest_of(punch, PLN_RUNG_SPRAY, punch->ladder.spray, punch->spray_sent);
+    }
+    if (is_taken(punch, PLN_RUNG_SOCKETS)) {
+        bool goes_on = has_rung(&punch->ladder, PLN_RUNG_SOCKETS);
+        punch->sockets_left = goes_on ? punch->sockets_left : 0;
+        punch->renewals_left =
+            rest_of(punch, PLN_RUNG_SOCKETS, punch->ladder.renewals, punch->renewals_made);
+    }
+}
+
 static void ask_for_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
     while (punch->sockets_left > 0 && pln_ts_reached(punch->sockets_at, now)) {
         if (!pln_sock_via_want(sock, punch)) {
@@ -299,6 +332,7 @@ static void renew_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
             return;
         }
         punch->renewals_left--;
+        punch->renewals_made++;
         punch->renew_at = pln_ts_add(punch->renew_at, PLN_NS_PER_S / PLN_BIRTHDAY_RENEWALS_PER_S);
     }
 }
@@ -319,9 +353,11 @@ void pln_sock_punch_advance(pln_sock *sock, sock_punch *punch, pln_ts now) {
         return;
     }
     while (pln_ts_reached(step_at(punch), now)) {
-        if (!take_step(sock, punch, punch->ladder.steps[punch->step].rung, now)) {
+        pln_rung rung = punch->ladder.steps[punch->step].rung;
+        if (!is_taken(punch, rung) && !take_step(sock, punch, rung, now)) {
             return;
         }
+        punch->taken |= 1u << rung;
         punch->step++;
         punch->retry_at = 0;
     }
@@ -348,7 +384,10 @@ static bool transmit_way(pln_sock *sock, sock_punch *punch, sock_way *way, uint8
         }
         nonce = via->nonce;
     }
-    punch->stats.ways_used += way->sent_at == PLN_TS_NEVER;
+    if (way->sent_at == PLN_TS_NEVER) {
+        punch->stats.ways_used++;
+        sock->counters.ways_used++;
+    }
     bool opener = pln_sock_way_advance(sock, way, now);
     encode(nonce, buf);
     *ret = (pln_transmit){.path = {.via = way->via, .remote = way->remote},
@@ -376,6 +415,7 @@ static void transmit_spray(pln_sock *sock, sock_punch *punch, uint8_t *buf, pln_
     punch->spray_left--;
     punch->spray_sent++;
     punch->stats.ways_used++;
+    sock->counters.ways_used++;
     unsigned per_s = spray_per_s(punch);
     pln_ts earliest = now > SPRAY_LATE ? now - SPRAY_LATE : 0;
     pln_ts from = punch->spray_at > earliest ? punch->spray_at : earliest;

@@ -88,6 +88,17 @@ typedef struct pln_punch_plan {
  */
 POLLEN_MUST_USE pollen_err pln_sock_start(pln_sock *sock, const pln_punch_plan *plan, pln_ts now);
 
+/*
+ * As pln_sock_start(); but a punch with this peer that is under way goes on by what is known now:
+ * the NATs, the round trip and the attempt are those of the new plan, its targets join the old ones,
+ * and a later deadline holds unless only others asked for it.  What was opened stays open, what has been tried is not tried again, and
+ * the moments of the methods still count from the first start, so that nothing is lost by starting
+ * with what is known at once.
+ *
+ * Errors: as pln_sock_start(), but for POLLEN_EAGAIN; none for one that is under way
+ */
+POLLEN_MUST_USE pollen_err pln_sock_replan(pln_sock *sock, const pln_punch_plan *plan, pln_ts now);
+
 /* An unasked punch with this peer is one that we want from now on.  None: nothing. */
 void pln_sock_want(pln_sock *sock, const pollen_key *peer);
 
@@ -211,6 +222,7 @@ typedef struct pln_sock_counters {
     size_t sockets_open; /* Wanted and lent ones included; the main one is not. */
     size_t sockets_lent; /* To sessions. */
     uint64_t probes_in, probes_sent, answers_sent;
+    uint64_t ways_used; /* Of all punches: as many flows began in our NAT. */
     uint64_t strangers_answered, strangers_ignored; /* Requests from where no punch aims. */
 } pln_sock_counters;
 

@@ -14,9 +14,9 @@
  * takes three observers of whom two agree, or neither, nothing is known; but a port that the NAT
  * left as it was is no coincidence of a hard one.
  *
- * The odd one of three is not heard less for its word's being old: the two that agree may be a truth
- * and a copy of it.  A fourth place settles it, and until then a punch does what either NAT needs,
- * which costs little more than knowing.
+ * The odd one of three is not heard less for its word's being old: the two that agree may be a
+ * truth and a copy of it.  A fourth place settles it, and until then a punch does what either NAT
+ * needs, which costs little more than knowing.
  *
  * The same goes for the ports of a hard NAT: near each other, or not.
  */

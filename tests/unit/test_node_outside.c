@@ -90,6 +90,61 @@ static void the_newest_ports_of_a_nat_that_counts_come_first(void **state) {
     assert_int_equal(brief.ports[0], 40002);
 }
 
+/* A birthday of ours moves the NAT on by hundreds of ports that nobody has seen. */
+static void our_own_flows_move_a_nat_that_counts_on(void **state) {
+    (void)state;
+    pln_outside outside = at_home();
+    hear(&outside, 1, "203.0.113.1:60611", SEEN "40000");
+    pln_outside_note_flows(&outside, 10); /* From before the second session, which shows them. */
+    hear(&outside, 2, "203.0.113.2:60611", SEEN "40011");
+    assert_seen(&outside, 2, (const char *const[]){SEEN "40011", SEEN "40000"});
+    pln_outside_note_flows(&outside, 268);
+    assert_seen(&outside, 3, (const char *const[]){SEEN "40269", SEEN "40011", SEEN "40000"});
+    /* A word that was late, of a flow from before: it is no further than we know. */
+    hear(&outside, 3, "203.0.113.3:60611", SEEN "40012");
+    pln_outside_note_flows(&outside, 270);
+    assert_seen(&outside, 4,
+                (const char *const[]){SEEN "40271", SEEN "40012", SEEN "40011", SEEN "40000"});
+}
+
+static void a_newer_port_counts_more_than_what_we_reckoned(void **state) {
+    (void)state;
+    pln_outside outside = at_home();
+    hear(&outside, 1, "203.0.113.1:60611", SEEN "40000");
+    hear(&outside, 2, "203.0.113.2:60611", SEEN "40001");
+    pln_outside_note_flows(&outside, 3);
+    hear(&outside, 3, "203.0.113.3:60611", SEEN "40030"); /* Others have flows as well. */
+    pln_outside_note_flows(&outside, 4);
+    assert_seen(&outside, 4,
+                (const char *const[]){SEEN "40031", SEEN "40030", SEEN "40001", SEEN "40000"});
+}
+
+static void a_nat_that_does_not_count_is_where_it_is_seen(void **state) {
+    (void)state;
+    pln_outside outside = at_home();
+    hear(&outside, 1, "203.0.113.1:60611", SEEN "40000");
+    hear(&outside, 2, "203.0.113.2:60611", SEEN "40001");
+    const pollen_addr other = addr_of("192.168.43.5:1");
+    assert_true(pln_outside_set_locals(&outside, &other, 1, LOCAL_PORT, NOW + 9));
+    hear(&outside, 1, "203.0.113.1:60611", SEEN "40000");
+    pln_outside_note_flows(&outside, 258);
+    assert_seen(&outside, 1, (const char *const[]){SEEN "40000"});
+    hear(&outside, 2, "203.0.113.2:60611", SEEN "1025");
+    assert_seen(&outside, 2, (const char *const[]){SEEN "1025", SEEN "40000"});
+}
+
+static void ports_in_strides_of_256_are_reckoned_in_their_order(void **state) {
+    (void)state;
+    pln_outside outside = at_home();
+    hear(&outside, 1, "203.0.113.1:60611", SEEN "64885"); /* 0xfd75 */
+    hear(&outside, 2, "203.0.113.2:60611", SEEN "65141"); /* 0xfe75 */
+    pln_outside_note_flows(&outside, 2);
+    /* 0x0076 comes after 0xff75. */
+    assert_seen(&outside, 3, (const char *const[]){SEEN "118", SEEN "65141", SEEN "64885"});
+    assert_int_equal(pln_nat_steps_between(65141, 118, 256, 100), 2);
+    assert_int_equal(pln_nat_steps_between(118, 65141, 256, 100), 101);
+}
+
 /* ---- What we are seen at --------------------------------------------------------------------- */
 
 static void assert_observed(const pln_outside *outside, size_t index, uint8_t peer,
@@ -132,6 +187,10 @@ int main(void) {
         cmocka_unit_test(only_addresses_that_count_are_told),
         cmocka_unit_test(an_easy_nat_is_told_by_one_address),
         cmocka_unit_test(the_newest_ports_of_a_nat_that_counts_come_first),
+        cmocka_unit_test(our_own_flows_move_a_nat_that_counts_on),
+        cmocka_unit_test(a_newer_port_counts_more_than_what_we_reckoned),
+        cmocka_unit_test(a_nat_that_does_not_count_is_where_it_is_seen),
+        cmocka_unit_test(ports_in_strides_of_256_are_reckoned_in_their_order),
         cmocka_unit_test(each_peer_with_a_session_has_one_word),
         cmocka_unit_test(what_this_machine_sees_changes_nothing),
     };

@@ -145,6 +145,20 @@ static inline void rig_init_pair(rig *r) {
     rig_wait_event(r->mesh[1], POLLEN_EVENT_CONNECTED, &r->key[0], NULL);
 }
 
+static inline int rig_setup_pair(void **state) {
+    static rig r;
+    rig_init_pair(&r);
+    *state = &r;
+    return 0;
+}
+
+static inline int rig_teardown(void **state) {
+    rig_fini(*state);
+    return 0;
+}
+
+#define PAIR_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup_pair, rig_teardown)
+
 static inline pollen_err rig_send(pollen_mesh *mesh, const pollen_key *to, const void *body,
                                   size_t size) {
     pollen_envelope envelope = {.kind = POLLEN_ENVELOPE_PAYLOAD, .body = body, .size = size};

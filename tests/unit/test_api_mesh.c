@@ -2,24 +2,9 @@
 /* What a user of a mesh may rely on: limits, ends and their reasons, sessions that are kept, and a
  * peer that has gone silent. */
 #include <pthread.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "support/api_child.h"
-
-static int setup(void **state) {
-    rig *r = calloc(1, sizeof(*r));
-    assert_non_null(r);
-    rig_init_pair(r);
-    *state = r;
-    return 0;
-}
-
-static int teardown(void **state) {
-    rig_fini(*state);
-    free(*state);
-    return 0;
-}
 
 static bool same_key(const pollen_key *a, const pollen_key *b) {
     return memcmp(a, b, sizeof(*a)) == 0;
@@ -328,7 +313,6 @@ static void a_peer_that_has_gone_silent_holds_up_nobody(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_that_has_gone_silent_holds_up_nobody),
-#define PAIR_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         PAIR_TEST(one_byte_beyond_the_maximum_is_refused),
         PAIR_TEST(receiving_takes_its_deadline_and_no_more),
         PAIR_TEST(what_is_there_is_received_without_waiting),

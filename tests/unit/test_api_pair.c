@@ -1,23 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two meshes in one process: sessions, datagrams and what can be seen of them. */
 #include <pthread.h>
-#include <stdlib.h>
 
 #include "support/api_rig.h"
-
-static int setup(void **state) {
-    rig *r = calloc(1, sizeof(*r));
-    assert_non_null(r);
-    rig_init_pair(r);
-    *state = r;
-    return 0;
-}
-
-static int teardown(void **state) {
-    rig_fini(*state);
-    free(*state);
-    return 0;
-}
 
 static void both_see_the_session(void **state) {
     rig *r = *state;
@@ -223,7 +208,6 @@ static void a_flood_does_not_starve_another_peer(void **state) {
 }
 
 int main(void) {
-#define PAIR_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         PAIR_TEST(both_see_the_session),
         PAIR_TEST(connecting_again_returns_at_once),

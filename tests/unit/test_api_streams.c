@@ -6,20 +6,6 @@
 
 #include "support/api_rig.h"
 
-static int setup(void **state) {
-    rig *r = calloc(1, sizeof(*r));
-    assert_non_null(r);
-    rig_init_pair(r);
-    *state = r;
-    return 0;
-}
-
-static int teardown(void **state) {
-    rig_fini(*state);
-    free(*state);
-    return 0;
-}
-
 static void write_all(pollen_stream *stream, const void *bytes, size_t size) {
     size_t taken = 0;
     assert_ok(pollen_stream_write(stream, bytes, size, SOON_MS, NULL, &taken));
@@ -370,23 +356,22 @@ static void what_was_received_is_read_after_the_session(void **state) {
 }
 
 int main(void) {
-#define STREAM_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        STREAM_TEST(both_ends_know_the_peer_and_the_port),
-        STREAM_TEST(a_stream_needs_a_port),
-        STREAM_TEST(each_side_ends_on_its_own),
-        STREAM_TEST(many_bytes_arrive_in_order_both_ways_at_once),
-        STREAM_TEST(a_reader_that_does_not_read_stops_its_writer),
-        STREAM_TEST(a_reset_reaches_both_directions_with_its_code),
-        STREAM_TEST(a_reset_wakes_a_reader_that_waits),
-        STREAM_TEST(closing_after_the_end_loses_nothing),
-        STREAM_TEST(closing_before_the_end_resets),
-        STREAM_TEST(streams_that_nobody_accepts_wait_until_somebody_does),
-        STREAM_TEST(streams_that_are_refused_give_their_place_back),
-        STREAM_TEST(opening_and_closing_does_not_use_up_the_peer),
-        STREAM_TEST(a_stream_ends_with_its_session),
-        STREAM_TEST(reading_and_writing_take_a_deadline),
-        STREAM_TEST(what_was_received_is_read_after_the_session),
+        PAIR_TEST(both_ends_know_the_peer_and_the_port),
+        PAIR_TEST(a_stream_needs_a_port),
+        PAIR_TEST(each_side_ends_on_its_own),
+        PAIR_TEST(many_bytes_arrive_in_order_both_ways_at_once),
+        PAIR_TEST(a_reader_that_does_not_read_stops_its_writer),
+        PAIR_TEST(a_reset_reaches_both_directions_with_its_code),
+        PAIR_TEST(a_reset_wakes_a_reader_that_waits),
+        PAIR_TEST(closing_after_the_end_loses_nothing),
+        PAIR_TEST(closing_before_the_end_resets),
+        PAIR_TEST(streams_that_nobody_accepts_wait_until_somebody_does),
+        PAIR_TEST(streams_that_are_refused_give_their_place_back),
+        PAIR_TEST(opening_and_closing_does_not_use_up_the_peer),
+        PAIR_TEST(a_stream_ends_with_its_session),
+        PAIR_TEST(reading_and_writing_take_a_deadline),
+        PAIR_TEST(what_was_received_is_read_after_the_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

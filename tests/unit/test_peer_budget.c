@@ -1,36 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The peer store's budget for dials, and what it refuses. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
-
-#include "support/peer_rig.h"
-
-#define DIAL_EAGER POLLEN_PEER_OUTPUT_ATTEMPT_EAGER_CONNECT
-
-#define ADDR_A "192.0.2.1:60611"
-
-static peer_rig rig;
-
-static int setup(void **state) {
-    (void)state;
-    rig_init(&rig);
-    rig_open(&rig);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    rig_close(&rig);
-    return 0;
-}
-
-static void reopen(void) {
-    rig_close(&rig);
-    rig_open(&rig);
-}
+#include "support/peer_fixture.h"
 
 static int64_t next_expiry(void) {
     return rig_ms(pollen_peer_store_next_expiry(rig.store));

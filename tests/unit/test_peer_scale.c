@@ -1,33 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the peer store costs: the work of a tick counted in nodes looked at, and memory that may
  * run out. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "peer/store.h"
 #include "support/fail_mem.h"
-#include "support/peer_rig.h"
-
-#define ADDR_A "192.0.2.1:60611"
-
-static peer_rig rig;
-
-static int setup(void **state) {
-    (void)state;
-    rig_init(&rig);
-    rig_open(&rig);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    rig_close(&rig);
-    return 0;
-}
+#include "support/peer_fixture.h"
 
 /* ---- Work ------------------------------------------------------------------------------------ */
 

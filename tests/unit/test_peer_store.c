@@ -1,43 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The peer store cell by cell: states, stages and delays, exactly. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/time.h"
-#include "support/peer_rig.h"
-
-#define DISCOVERED POLLEN_PEER_DISCOVERED
-#define CONNECTING POLLEN_PEER_CONNECTING
-#define CONNECTED POLLEN_PEER_CONNECTED
-#define UNREACHABLE POLLEN_PEER_UNREACHABLE
-#define EAGER POLLEN_STAGE_EAGER_RETRY
-#define DIRECT POLLEN_STAGE_DIRECT
-#define PUNCH POLLEN_STAGE_PUNCH
-#define DIAL_EAGER POLLEN_PEER_OUTPUT_ATTEMPT_EAGER_CONNECT
-#define DIAL_DIRECT POLLEN_PEER_OUTPUT_ATTEMPT_CONNECT
-#define DIAL_PUNCH POLLEN_PEER_OUTPUT_REQUEST_PUNCH_COORDINATION
-
-#define ADDR_A "192.0.2.1:60611"
-#define ADDR_B "198.51.100.2:7000"
-
-static peer_rig rig;
-
-static int setup(void **state) {
-    (void)state;
-    rig_init(&rig);
-    rig_open(&rig);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    rig_close(&rig);
-    return 0;
-}
+#include "support/peer_fixture.h"
 
 static void expect_addr(const pollen_addr *addr, const char *text) {
     char given[POLLEN_ADDR_TEXT_BYTES];

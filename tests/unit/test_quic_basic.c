@@ -1,42 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two endpoints on a perfect network: handshake, datagrams, streams, close. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "support/quic_pair.h"
-
-typedef struct fixture {
-    quic_pair pair;
-    quic_node *a;
-    quic_node *b;
-} fixture;
-
-static fixture the;
+#include "support/quic_fixture.h"
 
 static int setup(void **state) {
-    quic_pair_init(&the.pair, 1);
-    the.a = quic_pair_add(&the.pair, NULL);
-    the.b = quic_pair_add(&the.pair, NULL);
-    *state = &the;
+    (void)quic_fixture_start(state, 1);
     return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    quic_pair_fini(&f->pair);
-    return 0;
-}
-
-static void connect_pair(fixture *f) {
-    assert_int_equal(quic_node_dial(f->a, f->b, false), POLLEN_OK);
-    quic_pair_run(&f->pair, PLN_S(1));
-    assert_true(quic_node_connected(f->a));
-    assert_true(quic_node_connected(f->b));
 }
 
 static void both_sides_connect_with_pollen_2(void **state) {

@@ -1,44 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Datagrams to the last byte that fits, and streams: ends, resets, credit, many of them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "quic/internal.h"
-#include "support/quic_pair.h"
-
-typedef struct fixture {
-    quic_pair pair;
-    quic_node *a;
-    quic_node *b;
-} fixture;
-
-static fixture the;
+#include "support/quic_fixture.h"
 
 static int setup(void **state) {
-    quic_pair_init(&the.pair, 3);
-    the.a = quic_pair_add(&the.pair, NULL);
-    the.b = quic_pair_add(&the.pair, NULL);
-    *state = &the;
+    (void)quic_fixture_start(state, 3);
     return 0;
 }
 
 static int setup_connected(void **state) {
-    (void)setup(state);
-    assert_int_equal(quic_node_dial(the.a, the.b, false), POLLEN_OK);
-    quic_pair_run(&the.pair, PLN_S(1));
-    assert_true(quic_node_connected(the.a));
-    assert_true(quic_node_connected(the.b));
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    quic_pair_fini(&f->pair);
+    connect_pair(quic_fixture_start(state, 3));
     return 0;
 }
 

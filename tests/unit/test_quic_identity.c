@@ -1,38 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who may connect: certificates, keys and ALPNs, and the codes in which a refusal is told. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
 #include "quic/internal.h"
-#include "support/quic_pair.h"
+#include "support/quic_fixture.h"
 #include "support/vectors.h"
 
-typedef struct fixture {
-    quic_pair pair;
-    quic_node *a;
-    quic_node *b;
-} fixture;
-
-static fixture the;
-
 static int setup(void **state) {
-    quic_pair_init(&the.pair, 2);
-    the.a = quic_pair_add(&the.pair, NULL);
-    the.b = quic_pair_add(&the.pair, NULL);
-    pln_quic_set_accept(the.b->quic, true, true);
-    *state = &the;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    quic_pair_fini(&f->pair);
+    fixture *f = quic_fixture_start(state, 2);
+    pln_quic_set_accept(f->b->quic, true, true);
     return 0;
 }
 

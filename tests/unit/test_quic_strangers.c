@@ -1,43 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What comes from nobody we know: floods, forgeries, other versions, half a handshake. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "quic/internal.h"
-#include "support/quic_pair.h"
-
-typedef struct fixture {
-    quic_pair pair;
-    quic_node *a;
-    quic_node *b;
-} fixture;
-
-static fixture the;
+#include "support/quic_fixture.h"
 
 static int setup(void **state) {
-    quic_pair_init(&the.pair, 6);
-    the.a = quic_pair_add(&the.pair, NULL);
-    the.b = quic_pair_add(&the.pair, NULL);
-    *state = &the;
+    (void)quic_fixture_start(state, 6);
     return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    quic_pair_fini(&f->pair);
-    return 0;
-}
-
-static pln_quic_stats stats_of(const quic_node *node) {
-    pln_quic_stats stats;
-    pln_quic_get_stats(node->quic, &stats);
-    return stats;
 }
 
 /* ---- Buckets --------------------------------------------------------------------------------- */

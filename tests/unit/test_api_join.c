@@ -31,11 +31,14 @@ static void host_start(host *h) {
     h->bootstrap = (pollen_bootstrap){.peer = h->key, .addrs = h->addrs, .addr_count = 1};
 }
 
-static void host_init(host *h) {
-    *h = (host){.creds = rig_root()};
-    temp_dir_init(&h->dir);
-    h->key = pollen_credentials_key(h->creds);
-    host_start(h);
+static int setup(void **state) {
+    static host h;
+    h = (host){.creds = rig_root()};
+    temp_dir_init(&h.dir);
+    h.key = pollen_credentials_key(h.creds);
+    host_start(&h);
+    *state = &h;
+    return 0;
 }
 
 static void host_restart(host *h) {
@@ -43,11 +46,15 @@ static void host_restart(host *h) {
     host_start(h);
 }
 
-static void host_fini(host *h) {
+static int teardown(void **state) {
+    host *h = *state;
     pollen_mesh_destroy(h->mesh);
     pollen_credentials_destroy(h->creds);
     temp_dir_fini(&h->dir);
+    return 0;
 }
+
+#define HOST_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 /* Owner: pollen_text_free() */
 static char *make_invite(const pollen_credentials *admin, const pollen_bootstrap *bootstrap,
@@ -101,56 +108,47 @@ static void expect_enrolled(pollen_mesh *mesh, bool enrolled) {
 /* ---- By token -------------------------------------------------------------------------------- */
 
 static void a_join_token_leads_to_a_session_on_both_ends(void **state) {
-    (void)state;
-    host h;
+    host *h = *state;
     pollen_credentials *creds;
     pollen_key key;
-    host_init(&h);
     pollen_mesh *mesh = outsider(&creds, &key);
-    char *token = rig_token(h.creds, &key, &h.bootstrap);
+    char *token = rig_token(h->creds, &key, &h->bootstrap);
     assert_ok(pollen_mesh_join_with_token(mesh, token, SOON_MS, NULL));
-    expect_session(mesh, &h.key);
-    rig_wait_event(h.mesh, POLLEN_EVENT_CONNECTED, &key, NULL);
-    expect_session(h.mesh, &key);
+    expect_session(mesh, &h->key);
+    rig_wait_event(h->mesh, POLLEN_EVENT_CONNECTED, &key, NULL);
+    expect_session(h->mesh, &key);
     expect_enrolled(mesh, true);
     pollen_text_free(token);
     pollen_mesh_destroy(mesh);
     pollen_credentials_destroy(creds);
-    host_fini(&h);
 }
 
 static void a_token_of_another_cluster_changes_nothing(void **state) {
-    (void)state;
-    host h;
-    host_init(&h);
+    host *h = *state;
     pollen_credentials *elsewhere = rig_root();
     pollen_key cluster, now;
-    char *token = rig_token(elsewhere, &h.key, &h.bootstrap);
-    assert_ok(pollen_credentials_cluster(h.creds, &cluster));
-    assert_int_equal(pollen_mesh_join_with_token(h.mesh, token, SOON_MS, NULL), POLLEN_ECLUSTER);
+    char *token = rig_token(elsewhere, &h->key, &h->bootstrap);
+    assert_ok(pollen_credentials_cluster(h->creds, &cluster));
+    assert_int_equal(pollen_mesh_join_with_token(h->mesh, token, SOON_MS, NULL), POLLEN_ECLUSTER);
     assert_string_not_equal(pollen_last_error(), "");
-    assert_int_equal(pollen_credentials_apply(h.creds, token), POLLEN_ECLUSTER);
-    assert_ok(pollen_credentials_cluster(h.creds, &now));
+    assert_int_equal(pollen_credentials_apply(h->creds, token), POLLEN_ECLUSTER);
+    assert_ok(pollen_credentials_cluster(h->creds, &now));
     assert_memory_equal(&now, &cluster, sizeof(now));
     pollen_text_free(token);
     pollen_credentials_destroy(elsewhere);
-    host_fini(&h);
 }
 
 static void a_token_is_for_its_subject(void **state) {
-    (void)state;
-    host h;
+    host *h = *state;
     pollen_credentials *creds;
     pollen_key key;
-    host_init(&h);
     pollen_mesh *mesh = outsider(&creds, &key);
-    char *token = rig_token(h.creds, &h.key, &h.bootstrap);
+    char *token = rig_token(h->creds, &h->key, &h->bootstrap);
     assert_int_equal(pollen_mesh_join_with_token(mesh, token, SOON_MS, NULL), POLLEN_ESUBJECT);
     expect_enrolled(mesh, false);
     pollen_text_free(token);
     pollen_mesh_destroy(mesh);
     pollen_credentials_destroy(creds);
-    host_fini(&h);
 }
 
 static void garbage_is_no_token(void **state) {
@@ -171,38 +169,34 @@ static void garbage_is_no_token(void **state) {
 
 /* The first four addresses lead nowhere. */
 static void one_live_address_among_dead_ones_is_found(void **state) {
-    (void)state;
-    host h;
+    host *h = *state;
     pollen_credentials *creds;
     pollen_key key;
-    host_init(&h);
     pollen_mesh *mesh = outsider(&creds, &key);
-    const char *addrs[] = {"127.0.0.1:1", "127.0.0.2:2", "127.0.0.3:3", "127.0.0.4:4", h.addr_text};
-    pollen_bootstrap many = {.peer = h.key, .addrs = addrs, .addr_count = 5};
-    char *token = rig_token(h.creds, &key, &many);
+    const char *addrs[] = {"127.0.0.1:1", "127.0.0.2:2", "127.0.0.3:3", "127.0.0.4:4",
+                           h->addr_text};
+    pollen_bootstrap many = {.peer = h->key, .addrs = addrs, .addr_count = 5};
+    char *token = rig_token(h->creds, &key, &many);
     int64_t before = rig_now_ms();
     assert_ok(pollen_mesh_join_with_token(mesh, token, SOON_MS, NULL));
     assert_true(rig_now_ms() - before < SOON_MS / 2);
     pollen_text_free(token);
     pollen_mesh_destroy(mesh);
     pollen_credentials_destroy(creds);
-    host_fini(&h);
 }
 
 /* Names are the joiner's to resolve; this one is in every system's own list. */
 static void a_host_name_is_looked_up(void **state) {
-    (void)state;
-    host h;
+    host *h = *state;
     pollen_credentials *creds;
     pollen_key key;
     char name[32];
     const char *addrs[] = {name};
-    host_init(&h);
-    (void)snprintf(name, sizeof(name), "localhost:%u", (unsigned)h.addr.port);
-    pollen_bootstrap named = {.peer = h.key, .addrs = addrs, .addr_count = 1};
+    (void)snprintf(name, sizeof(name), "localhost:%u", (unsigned)h->addr.port);
+    pollen_bootstrap named = {.peer = h->key, .addrs = addrs, .addr_count = 1};
     pollen_mesh *mesh = outsider(&creds, &key);
-    char *token = rig_token(h.creds, &key, &named);
-    char *invite = make_invite(h.creds, &named, NULL);
+    char *token = rig_token(h->creds, &key, &named);
+    char *invite = make_invite(h->creds, &named, NULL);
     char *answer;
     pollen_seed seed = {{8}};
     assert_ok(pollen_mesh_join_with_token(mesh, token, SOON_MS, NULL));
@@ -212,22 +206,19 @@ static void a_host_name_is_looked_up(void **state) {
     pollen_text_free(token);
     pollen_mesh_destroy(mesh);
     pollen_credentials_destroy(creds);
-    host_fini(&h);
 }
 
 /* ---- By invite ------------------------------------------------------------------------------- */
 
 static void an_invite_leads_to_a_session_on_both_ends(void **state) {
-    (void)state;
-    host h;
+    host *h = *state;
     pollen_credentials *creds;
     pollen_key key;
-    host_init(&h);
     pollen_mesh *mesh = outsider(&creds, &key);
-    char *invite = make_invite(h.creds, &h.bootstrap, NULL);
+    char *invite = make_invite(h->creds, &h->bootstrap, NULL);
     assert_ok(pollen_mesh_join_with_invite(mesh, invite, SOON_MS, NULL));
-    expect_session(mesh, &h.key);
-    rig_wait_event(h.mesh, POLLEN_EVENT_CONNECTED, &key, NULL);
+    expect_session(mesh, &h->key);
+    rig_wait_event(h->mesh, POLLEN_EVENT_CONNECTED, &key, NULL);
     /* The mesh itself is enrolled: what it says of itself can be saved and loaded. */
     pollen_credentials *now, *loaded;
     temp_dir dir;
@@ -245,35 +236,29 @@ static void an_invite_leads_to_a_session_on_both_ends(void **state) {
     pollen_text_free(invite);
     pollen_mesh_destroy(mesh);
     pollen_credentials_destroy(creds);
-    host_fini(&h);
 }
 
 /* Also within the minute by which clocks may differ. */
 static void an_invite_that_expired_a_second_ago_is_refused(void **state) {
-    (void)state;
-    host h;
+    host *h = *state;
     pollen_credentials *creds;
     pollen_key key;
-    host_init(&h);
     pollen_mesh *mesh = outsider(&creds, &key);
-    char *invite = make_old_invite(h.creds, &h, 31);
+    char *invite = make_old_invite(h->creds, h, 31);
     pollen_err err = pollen_mesh_join_with_invite(mesh, invite, SOON_MS, NULL);
     assert_true(err == POLLEN_EEXPIRED || err == POLLEN_EDENIED);
     assert_string_not_equal(pollen_last_error(), "");
     expect_enrolled(mesh, false);
-    assert_int_equal(temp_count(&h.dir), 0); /* Nothing was consumed. */
+    assert_int_equal(temp_count(&h->dir), 0); /* Nothing was consumed. */
     pollen_text_free(invite);
     pollen_mesh_destroy(mesh);
     pollen_credentials_destroy(creds);
-    host_fini(&h);
 }
 
 static void an_invite_admits_one_key_as_often_as_it_asks(void **state) {
-    (void)state;
-    host h;
-    host_init(&h);
+    host *h = *state;
     pollen_seed first = {{1}}, second = {{2}};
-    char *invite = make_invite(h.creds, &h.bootstrap, NULL);
+    char *invite = make_invite(h->creds, &h->bootstrap, NULL);
     char *answers[3];
     assert_ok(pollen_redeem_invite(&first, invite, SOON_MS, &answers[0]));
     assert_ok(pollen_redeem_invite(&first, invite, SOON_MS, &answers[1]));
@@ -281,9 +266,9 @@ static void an_invite_admits_one_key_as_often_as_it_asks(void **state) {
     assert_int_equal(pollen_redeem_invite(&second, invite, SOON_MS, &answers[2]), POLLEN_ECONSUMED);
     assert_string_not_equal(pollen_last_error(), "");
     /* The record is on disk, for nobody else's eyes, and holds after a restart. */
-    assert_int_equal(temp_mode(&h.dir, "consumed_invites.json"), 0600);
-    assert_int_equal(temp_count(&h.dir), 1);
-    host_restart(&h);
+    assert_int_equal(temp_mode(&h->dir, "consumed_invites.json"), 0600);
+    assert_int_equal(temp_count(&h->dir), 1);
+    host_restart(h);
     assert_ok(pollen_redeem_invite(&first, invite, SOON_MS, &answers[2]));
     assert_string_equal(answers[0], answers[2]);
     pollen_text_free(answers[2]);
@@ -296,86 +281,70 @@ static void an_invite_admits_one_key_as_often_as_it_asks(void **state) {
     pollen_text_free(answers[0]);
     pollen_text_free(answers[1]);
     pollen_text_free(invite);
-    host_fini(&h);
 }
 
 /* No room for the record: nobody is admitted, and nothing is used up. */
 static void an_invite_survives_a_record_that_cannot_be_written(void **state) {
-    (void)state;
-    host h;
-    host_init(&h);
+    host *h = *state;
     pollen_seed seed = {{3}};
-    char *invite = make_invite(h.creds, &h.bootstrap, NULL);
+    char *invite = make_invite(h->creds, &h->bootstrap, NULL);
     char *answer;
-    assert_int_equal(rmdir(h.dir.path), 0);
+    assert_int_equal(rmdir(h->dir.path), 0);
     pollen_err err = pollen_redeem_invite(&seed, invite, 2000, &answer);
     assert_true(err == POLLEN_EDENIED || err == POLLEN_ETIMEDOUT);
-    assert_int_equal(mkdir(h.dir.path, 0700), 0);
+    assert_int_equal(mkdir(h->dir.path, 0700), 0);
     assert_ok(pollen_redeem_invite(&seed, invite, SOON_MS, &answer));
     pollen_text_free(answer);
     pollen_text_free(invite);
-    host_fini(&h);
 }
 
 static void a_broken_record_stops_the_start(void **state) {
-    (void)state;
-    host h;
-    host_init(&h);
-    pollen_mesh_destroy(h.mesh);
+    host *h = *state;
+    pollen_mesh_destroy(h->mesh);
     pollen_mesh_config config;
     pollen_mesh_config_init(&config);
-    config.credentials = h.creds;
-    config.state_dir = h.dir.path;
-    temp_write(&h.dir, "consumed_invites.json", "{\"invites\": 7}", 14, 0600);
-    assert_int_equal(pollen_mesh_create(&config, &h.mesh), POLLEN_ESTATE);
+    config.credentials = h->creds;
+    config.state_dir = h->dir.path;
+    temp_write(&h->dir, "consumed_invites.json", "{\"invites\": 7}", 14, 0600);
+    assert_int_equal(pollen_mesh_create(&config, &h->mesh), POLLEN_ESTATE);
     assert_non_null(strstr(pollen_last_error(), "consumed_invites.json"));
-    h.mesh = NULL;
-    host_fini(&h);
+    h->mesh = NULL;
 }
 
 /* Anybody can make a root key and sign invites with it that point here. */
 static void an_invite_of_another_root_is_refused(void **state) {
-    (void)state;
-    host h;
-    host_init(&h);
+    host *h = *state;
     pollen_credentials *elsewhere = rig_root();
     pollen_seed seed = {{4}};
-    char *answer, *invite = make_invite(elsewhere, &h.bootstrap, NULL);
+    char *answer, *invite = make_invite(elsewhere, &h->bootstrap, NULL);
     pollen_err err = pollen_redeem_invite(&seed, invite, SOON_MS, &answer);
     assert_true(err == POLLEN_EDENIED || err == POLLEN_ECLUSTER);
-    assert_int_equal(temp_count(&h.dir), 0);
+    assert_int_equal(temp_count(&h->dir), 0);
     pollen_text_free(invite);
     pollen_credentials_destroy(elsewhere);
-    host_fini(&h);
 }
 
 static void an_invite_bound_to_a_key_is_for_that_key(void **state) {
-    (void)state;
-    host h;
-    host_init(&h);
+    host *h = *state;
     pollen_seed seed = {{5}}, other = {{6}};
     pollen_key subject = pollen_seed_key(&seed);
-    char *answer, *invite = make_invite(h.creds, &h.bootstrap, &subject);
+    char *answer, *invite = make_invite(h->creds, &h->bootstrap, &subject);
     assert_int_equal(pollen_redeem_invite(&other, invite, SOON_MS, &answer), POLLEN_ESUBJECT);
     assert_ok(pollen_redeem_invite(&seed, invite, SOON_MS, &answer));
     pollen_text_free(answer);
     pollen_text_free(invite);
-    host_fini(&h);
 }
 
 static void an_invite_that_nobody_answers_ends_in_time(void **state) {
-    (void)state;
-    host h;
-    host_init(&h);
+    host *h = *state;
     pollen_seed seed = {{7}};
-    char *answer, *invite = make_invite(h.creds, &h.bootstrap, NULL);
-    pollen_mesh_close(h.mesh);
+    char *answer, *invite = make_invite(h->creds, &h->bootstrap, NULL);
+    pollen_mesh_close(h->mesh);
     int64_t before = rig_now_ms();
     pollen_err err = pollen_redeem_invite(&seed, invite, 100, &answer);
     assert_true(err == POLLEN_ETIMEDOUT || err == POLLEN_EUNREACHABLE);
     assert_true(rig_now_ms() - before < SOON_MS);
     pollen_text_free(invite);
-    host_fini(&h);
 }
 
 static void only_admins_issue(void **state) {
@@ -401,20 +370,20 @@ static void only_admins_issue(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_join_token_leads_to_a_session_on_both_ends),
-        cmocka_unit_test(a_token_of_another_cluster_changes_nothing),
-        cmocka_unit_test(a_token_is_for_its_subject),
+        HOST_TEST(a_join_token_leads_to_a_session_on_both_ends),
+        HOST_TEST(a_token_of_another_cluster_changes_nothing),
+        HOST_TEST(a_token_is_for_its_subject),
         cmocka_unit_test(garbage_is_no_token),
-        cmocka_unit_test(one_live_address_among_dead_ones_is_found),
-        cmocka_unit_test(a_host_name_is_looked_up),
-        cmocka_unit_test(an_invite_leads_to_a_session_on_both_ends),
-        cmocka_unit_test(an_invite_that_expired_a_second_ago_is_refused),
-        cmocka_unit_test(an_invite_admits_one_key_as_often_as_it_asks),
-        cmocka_unit_test(an_invite_survives_a_record_that_cannot_be_written),
-        cmocka_unit_test(a_broken_record_stops_the_start),
-        cmocka_unit_test(an_invite_of_another_root_is_refused),
-        cmocka_unit_test(an_invite_bound_to_a_key_is_for_that_key),
-        cmocka_unit_test(an_invite_that_nobody_answers_ends_in_time),
+        HOST_TEST(one_live_address_among_dead_ones_is_found),
+        HOST_TEST(a_host_name_is_looked_up),
+        HOST_TEST(an_invite_leads_to_a_session_on_both_ends),
+        HOST_TEST(an_invite_that_expired_a_second_ago_is_refused),
+        HOST_TEST(an_invite_admits_one_key_as_often_as_it_asks),
+        HOST_TEST(an_invite_survives_a_record_that_cannot_be_written),
+        HOST_TEST(a_broken_record_stops_the_start),
+        HOST_TEST(an_invite_of_another_root_is_refused),
+        HOST_TEST(an_invite_bound_to_a_key_is_for_that_key),
+        HOST_TEST(an_invite_that_nobody_answers_ends_in_time),
         cmocka_unit_test(only_admins_issue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

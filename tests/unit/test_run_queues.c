@@ -46,10 +46,25 @@ static bool is_readable(int fd) {
     return poll(&pfd, 1, 0) == 1;
 }
 
-static int open_wake_fd(void) {
-    const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    assert_true(fd >= 0);
-    return fd;
+typedef struct woken {
+    int fd;
+    pln_cmdq q;
+} woken;
+
+static int set_up_commands(void **state) {
+    static woken w;
+    w.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    assert_true(w.fd >= 0);
+    pln_cmdq_init(&w.q, w.fd, NULL);
+    *state = &w;
+    return 0;
+}
+
+static int tear_down_commands(void **state) {
+    woken *w = *state;
+    pln_cmdq_fini(&w->q);
+    close(w->fd);
+    return 0;
 }
 
 static void push(pln_cmdq *q, numbered *cmd) {
@@ -59,89 +74,70 @@ static void push(pln_cmdq *q, numbered *cmd) {
 
 static void commands_come_in_the_order_they_were_pushed(void **state) {
     enum { COUNT = 100 };
-    (void)state;
+    woken *w = *state;
     static numbered cmds[COUNT];
-    const int fd = open_wake_fd();
-    pln_cmdq q;
-    pln_cmdq_init(&q, fd, NULL);
-    assert_true(pln_cmdq_is_empty(&q));
-    assert_null(pln_cmdq_take(&q));
+    assert_true(pln_cmdq_is_empty(&w->q));
+    assert_null(pln_cmdq_take(&w->q));
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < COUNT; i++) {
             cmds[i].number = i;
-            push(&q, &cmds[i]);
+            push(&w->q, &cmds[i]);
         }
-        assert_false(pln_cmdq_is_empty(&q));
+        assert_false(pln_cmdq_is_empty(&w->q));
         int seen = 0;
-        for (pln_cmd *cmd = pln_cmdq_take(&q); cmd != NULL; cmd = cmd->next) {
+        for (pln_cmd *cmd = pln_cmdq_take(&w->q); cmd != NULL; cmd = cmd->next) {
             assert_int_equal(((numbered *)(void *)cmd)->number, seen++);
         }
         assert_int_equal(seen, COUNT);
-        assert_true(pln_cmdq_is_empty(&q));
+        assert_true(pln_cmdq_is_empty(&w->q));
     }
-    pln_cmdq_fini(&q);
-    close(fd);
 }
 
 static void a_push_wakes_until_the_queue_was_looked_at(void **state) {
-    (void)state;
+    woken *w = *state;
     numbered cmds[3] = {{.number = 0}};
-    const int fd = open_wake_fd();
-    pln_cmdq q;
-    pln_cmdq_init(&q, fd, NULL);
-    assert_false(is_readable(fd));
-    push(&q, &cmds[0]);
-    push(&q, &cmds[1]);
-    assert_true(is_readable(fd));
-    pln_cmdq_reset(&q);
-    assert_false(is_readable(fd));
-    assert_non_null(pln_cmdq_take(&q));
-    push(&q, &cmds[2]);
-    assert_true(is_readable(fd));
-    pln_cmdq_reset(&q);
-    pln_cmdq_reset(&q); /* In vain, and does not block. */
-    assert_non_null(pln_cmdq_take(&q));
-    pln_cmdq_fini(&q);
-    close(fd);
+    assert_false(is_readable(w->fd));
+    push(&w->q, &cmds[0]);
+    push(&w->q, &cmds[1]);
+    assert_true(is_readable(w->fd));
+    pln_cmdq_reset(&w->q);
+    assert_false(is_readable(w->fd));
+    assert_non_null(pln_cmdq_take(&w->q));
+    push(&w->q, &cmds[2]);
+    assert_true(is_readable(w->fd));
+    pln_cmdq_reset(&w->q);
+    pln_cmdq_reset(&w->q); /* In vain, and does not block. */
+    assert_non_null(pln_cmdq_take(&w->q));
 }
 
 static void who_drives_is_not_woken_by_itself(void **state) {
-    (void)state;
+    woken *w = *state;
     numbered cmds[2] = {{.number = 0}};
-    const int fd = open_wake_fd();
     atomic_uintptr_t driver;
     atomic_init(&driver, (uintptr_t)pthread_self());
-    pln_cmdq q;
-    pln_cmdq_init(&q, fd, &driver);
-    push(&q, &cmds[0]);
-    assert_false(is_readable(fd));
-    assert_false(pln_cmdq_is_empty(&q));
-    assert_non_null(pln_cmdq_take(&q));
+    w->q.driver = &driver;
+    push(&w->q, &cmds[0]);
+    assert_false(is_readable(w->fd));
+    assert_false(pln_cmdq_is_empty(&w->q));
+    assert_non_null(pln_cmdq_take(&w->q));
     atomic_store(&driver, 0);
-    push(&q, &cmds[1]);
-    assert_true(is_readable(fd));
-    assert_non_null(pln_cmdq_take(&q));
-    pln_cmdq_fini(&q);
-    close(fd);
+    push(&w->q, &cmds[1]);
+    assert_true(is_readable(w->fd));
+    assert_non_null(pln_cmdq_take(&w->q));
 }
 
 static void a_closed_queue_gives_what_is_left_and_takes_nothing(void **state) {
-    (void)state;
+    woken *w = *state;
     numbered cmds[3] = {{.number = 0}};
-    const int fd = open_wake_fd();
-    pln_cmdq q;
-    pln_cmdq_init(&q, fd, NULL);
-    push(&q, &cmds[0]);
-    push(&q, &cmds[1]);
-    pln_cmd *left = pln_cmdq_close(&q);
+    push(&w->q, &cmds[0]);
+    push(&w->q, &cmds[1]);
+    pln_cmd *left = pln_cmdq_close(&w->q);
     assert_ptr_equal(left, &cmds[0].cmd);
     assert_ptr_equal(left->next, &cmds[1].cmd);
     assert_null(left->next->next);
-    assert_int_equal(pln_cmdq_push(&q, &cmds[2].cmd), POLLEN_ECLOSED);
-    assert_true(pln_cmdq_is_empty(&q));
-    assert_null(pln_cmdq_close(&q));
-    pln_cmdq_fini(&q);
-    close(fd);
+    assert_int_equal(pln_cmdq_push(&w->q, &cmds[2].cmd), POLLEN_ECLOSED);
+    assert_true(pln_cmdq_is_empty(&w->q));
+    assert_null(pln_cmdq_close(&w->q));
 }
 
 enum { PRODUCERS = 4, EACH = 2000 };
@@ -163,27 +159,24 @@ static void *produce(void *arg) {
 
 /* The consumer sleeps on the eventfd alone, so one lost wake-up leaves it there. */
 static void no_wake_up_is_lost_between_threads(void **state) {
-    (void)state;
+    woken *w = *state;
     numbered *cmds = calloc(PRODUCERS * EACH, sizeof(*cmds));
     assert_non_null(cmds);
-    const int fd = open_wake_fd();
     pthread_t threads[PRODUCERS];
     producer producers[PRODUCERS];
     int next[PRODUCERS] = {0};
-    pln_cmdq q;
-    pln_cmdq_init(&q, fd, NULL);
     for (int i = 0; i < PRODUCERS; i++) {
-        producers[i] = (producer){.q = &q, .cmds = cmds + (size_t)i * EACH};
+        producers[i] = (producer){.q = &w->q, .cmds = cmds + (size_t)i * EACH};
         for (int k = 0; k < EACH; k++) {
             producers[i].cmds[k] = (numbered){.producer = i, .number = k};
         }
         assert_int_equal(pthread_create(&threads[i], NULL, produce, &producers[i]), 0);
     }
     for (int got = 0; got < PRODUCERS * EACH;) {
-        struct pollfd pfd = {.fd = fd, .events = POLLIN};
+        struct pollfd pfd = {.fd = w->fd, .events = POLLIN};
         assert_int_equal(poll(&pfd, 1, 10000), 1);
-        pln_cmdq_reset(&q);
-        for (pln_cmd *cmd = pln_cmdq_take(&q); cmd != NULL; cmd = cmd->next) {
+        pln_cmdq_reset(&w->q);
+        for (pln_cmd *cmd = pln_cmdq_take(&w->q); cmd != NULL; cmd = cmd->next) {
             const numbered *item = (numbered *)(void *)cmd;
             assert_int_equal(item->number, next[item->producer]++);
             got++;
@@ -194,8 +187,6 @@ static void no_wake_up_is_lost_between_threads(void **state) {
         assert_int_equal(pthread_join(threads[i], &failed), 0);
         assert_null(failed);
     }
-    pln_cmdq_fini(&q);
-    close(fd);
     free(cmds);
 }
 
@@ -237,100 +228,98 @@ static void assert_inbox_empty(pln_inbox *inbox) {
     assert_int_equal(inbox->packets, 0);
 }
 
-static void peers_are_received_from_in_turn(void **state) {
-    (void)state;
-    pln_inbox inbox;
+static int set_up_inbox(void **state) {
+    static pln_inbox inbox;
     pln_inbox_init(&inbox, &hash_key);
+    *state = &inbox;
+    return 0;
+}
+
+/* With all that is still queued. */
+static int tear_down_inbox(void **state) {
+    pln_inbox_fini(*state);
+    return 0;
+}
+
+static void peers_are_received_from_in_turn(void **state) {
+    pln_inbox *inbox = *state;
     for (uint32_t i = 0; i < 100; i++) {
-        receive(&inbox, 1, i);
+        receive(inbox, 1, i);
     }
-    receive(&inbox, 2, 0);
-    receive(&inbox, 2, 1);
-    receive(&inbox, 3, 0);
-    assert_next(&inbox, 1, 0);
-    assert_next(&inbox, 2, 0);
-    assert_next(&inbox, 3, 0);
-    assert_next(&inbox, 1, 1);
-    assert_next(&inbox, 2, 1);
+    receive(inbox, 2, 0);
+    receive(inbox, 2, 1);
+    receive(inbox, 3, 0);
+    assert_next(inbox, 1, 0);
+    assert_next(inbox, 2, 0);
+    assert_next(inbox, 3, 0);
+    assert_next(inbox, 1, 1);
+    assert_next(inbox, 2, 1);
     for (uint32_t i = 2; i < 100; i++) {
-        assert_next(&inbox, 1, i);
+        assert_next(inbox, 1, i);
     }
-    assert_inbox_empty(&inbox);
-    pln_inbox_fini(&inbox);
+    assert_inbox_empty(inbox);
 }
 
 static void a_flood_loses_its_newest_and_counts_them(void **state) {
-    (void)state;
+    pln_inbox *inbox = *state;
     const pollen_key flooder = key_of(1);
     const pollen_key other = key_of(2);
-    pln_inbox inbox;
-    pln_inbox_init(&inbox, &hash_key);
     for (uint32_t i = 0; i < PLN_DATAGRAM_RECVQ_MAX + 100; i++) {
-        receive(&inbox, 1, i);
+        receive(inbox, 1, i);
     }
-    receive(&inbox, 2, 7);
-    assert_int_equal(pln_inbox_dropped(&inbox, &flooder), 100);
-    assert_int_equal(pln_inbox_dropped(&inbox, &other), 0);
-    assert_next(&inbox, 1, 0);
-    assert_next(&inbox, 2, 7);
-    receive(&inbox, 1, 1000000); /* One place was freed, so this one is taken, */
-    receive(&inbox, 1, 1000001); /* and this one is not. */
-    assert_int_equal(pln_inbox_dropped(&inbox, &flooder), 101);
+    receive(inbox, 2, 7);
+    assert_int_equal(pln_inbox_dropped(inbox, &flooder), 100);
+    assert_int_equal(pln_inbox_dropped(inbox, &other), 0);
+    assert_next(inbox, 1, 0);
+    assert_next(inbox, 2, 7);
+    receive(inbox, 1, 1000000); /* One place was freed, so this one is taken, */
+    receive(inbox, 1, 1000001); /* and this one is not. */
+    assert_int_equal(pln_inbox_dropped(inbox, &flooder), 101);
     for (uint32_t i = 1; i < PLN_DATAGRAM_RECVQ_MAX; i++) {
-        assert_next(&inbox, 1, i);
+        assert_next(inbox, 1, i);
     }
-    assert_next(&inbox, 1, 1000000);
-    assert_inbox_empty(&inbox);
-    pln_inbox_fini(&inbox);
+    assert_next(inbox, 1, 1000000);
+    assert_inbox_empty(inbox);
 }
 
 static void many_that_flood_at_once_leave_room_for_one_more(void **state) {
-    (void)state;
+    pln_inbox *inbox = *state;
     enum { FLOODERS = 64 * 1024 / PLN_DATAGRAM_RECVQ_MAX };
     const pollen_key late = key_of(1000000);
-    pln_inbox inbox;
-    pln_inbox_init(&inbox, &hash_key);
     for (uint32_t peer = 0; peer < FLOODERS + 10; peer++) {
         for (uint32_t i = 0; i < PLN_DATAGRAM_RECVQ_MAX; i++) {
-            receive(&inbox, peer, i);
+            receive(inbox, peer, i);
         }
     }
-    assert_in_range(inbox.packets, 64 * 1024, 64 * 1024 + 10 * 16);
-    receive(&inbox, 1000000, 1);
-    assert_int_equal(pln_inbox_dropped(&inbox, &late), 0);
-    pln_inbox_fini(&inbox); /* With all that is queued. */
+    assert_in_range(inbox->packets, 64 * 1024, 64 * 1024 + 10 * 16);
+    receive(inbox, 1000000, 1);
+    assert_int_equal(pln_inbox_dropped(inbox, &late), 0);
 }
 
 static void what_a_peer_sent_outlives_its_session(void **state) {
-    (void)state;
+    pln_inbox *inbox = *state;
     const pollen_key key = key_of(1);
-    pln_inbox inbox;
-    pln_inbox_init(&inbox, &hash_key);
-    receive(&inbox, 1, 1);
-    receive(&inbox, 1, 2);
-    pln_inbox_peer_gone(&inbox, &key);
-    assert_next(&inbox, 1, 1);
-    receive(&inbox, 1, 3); /* It came back. */
-    assert_next(&inbox, 1, 2);
-    assert_next(&inbox, 1, 3);
-    pln_inbox_peer_gone(&inbox, &key);
-    assert_null(inbox.peers);
-    pln_inbox_peer_gone(&inbox, &key);
-    assert_inbox_empty(&inbox);
-    pln_inbox_fini(&inbox);
+    receive(inbox, 1, 1);
+    receive(inbox, 1, 2);
+    pln_inbox_peer_gone(inbox, &key);
+    assert_next(inbox, 1, 1);
+    receive(inbox, 1, 3); /* It came back. */
+    assert_next(inbox, 1, 2);
+    assert_next(inbox, 1, 3);
+    pln_inbox_peer_gone(inbox, &key);
+    assert_null(inbox->peers);
+    pln_inbox_peer_gone(inbox, &key);
+    assert_inbox_empty(inbox);
 }
 
 static void a_closed_inbox_drops_everything(void **state) {
-    (void)state;
-    pln_inbox inbox;
-    pln_inbox_init(&inbox, &hash_key);
-    receive(&inbox, 1, 1);
-    receive(&inbox, 2, 1);
-    pln_inbox_close(&inbox);
-    assert_inbox_empty(&inbox);
-    receive(&inbox, 1, 2);
-    assert_inbox_empty(&inbox);
-    pln_inbox_fini(&inbox);
+    pln_inbox *inbox = *state;
+    receive(inbox, 1, 1);
+    receive(inbox, 2, 1);
+    pln_inbox_close(inbox);
+    assert_inbox_empty(inbox);
+    receive(inbox, 1, 2);
+    assert_inbox_empty(inbox);
 }
 
 /* ---- Events ---------------------------------------------------------------------------------- */
@@ -619,32 +608,32 @@ static void a_link_is_freed_once_whoever_comes_last(void **state) {
     pln_directory_fini(&directory);
 }
 
+#define TEST(of, name) cmocka_unit_test_setup_teardown(name, set_up_##of, tear_down_##of)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commands_come_in_the_order_they_were_pushed),
-        cmocka_unit_test(a_push_wakes_until_the_queue_was_looked_at),
-        cmocka_unit_test(who_drives_is_not_woken_by_itself),
-        cmocka_unit_test(a_closed_queue_gives_what_is_left_and_takes_nothing),
-        cmocka_unit_test(no_wake_up_is_lost_between_threads),
-        cmocka_unit_test(peers_are_received_from_in_turn),
-        cmocka_unit_test(a_flood_loses_its_newest_and_counts_them),
-        cmocka_unit_test(many_that_flood_at_once_leave_room_for_one_more),
-        cmocka_unit_test(what_a_peer_sent_outlives_its_session),
-        cmocka_unit_test(a_closed_inbox_drops_everything),
+        TEST(commands, commands_come_in_the_order_they_were_pushed),
+        TEST(commands, a_push_wakes_until_the_queue_was_looked_at),
+        TEST(commands, who_drives_is_not_woken_by_itself),
+        TEST(commands, a_closed_queue_gives_what_is_left_and_takes_nothing),
+        TEST(commands, no_wake_up_is_lost_between_threads),
+        TEST(inbox, peers_are_received_from_in_turn),
+        TEST(inbox, a_flood_loses_its_newest_and_counts_them),
+        TEST(inbox, many_that_flood_at_once_leave_room_for_one_more),
+        TEST(inbox, what_a_peer_sent_outlives_its_session),
+        TEST(inbox, a_closed_inbox_drops_everything),
         cmocka_unit_test(a_full_outbox_says_so_and_asks_for_one_look),
         cmocka_unit_test(a_link_is_freed_once_whoever_comes_last),
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_events, tear_down_events)
-        TEST(a_puller_that_keeps_up_sees_every_event_once),
-        TEST(a_thousand_flaps_leave_the_newest_session),
-        TEST(a_thousand_flaps_leave_the_newest_end),
-        TEST(a_session_that_was_seen_is_seen_to_end_whatever_follows),
-        TEST(sessions_that_came_and_went_unseen_leave_nothing_beside_other_news),
-        TEST(a_replaced_session_ends_after_its_successor_began),
-        TEST(a_new_address_is_merged_into_what_waits),
-        TEST(a_peer_that_flaps_keeps_back_nobody),
-        TEST(strangers_that_come_and_go_do_not_fill_the_queue),
-        TEST(what_was_queued_can_be_pulled_after_the_close),
-#undef TEST
+        TEST(events, a_puller_that_keeps_up_sees_every_event_once),
+        TEST(events, a_thousand_flaps_leave_the_newest_session),
+        TEST(events, a_thousand_flaps_leave_the_newest_end),
+        TEST(events, a_session_that_was_seen_is_seen_to_end_whatever_follows),
+        TEST(events, sessions_that_came_and_went_unseen_leave_nothing_beside_other_news),
+        TEST(events, a_replaced_session_ends_after_its_successor_began),
+        TEST(events, a_new_address_is_merged_into_what_waits),
+        TEST(events, a_peer_that_flaps_keeps_back_nobody),
+        TEST(events, strangers_that_come_and_go_do_not_fill_the_queue),
+        TEST(events, what_was_queued_can_be_pulled_after_the_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

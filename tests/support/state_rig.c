@@ -58,6 +58,26 @@ static void append(pln_gossip_batch *batch, pln_gossip_batch *more) {
     pln_gossip_batch_fini(more);
 }
 
+const uint8_t *rig_body(const pln_bytes *envelope, pollen_envelope_kind kind, size_t *ret_size) {
+    pln_bytes scratch = {0};
+    pollen_envelope_kind found;
+    const uint8_t *body;
+    assert_int_equal(
+        pln_envelope_decode(envelope->data, envelope->size, &scratch, &found, &body, ret_size),
+        POLLEN_OK);
+    assert_int_equal(scratch.size, 0);
+    assert_int_equal(found, kind);
+    return body;
+}
+
+pln_gossip_clock rig_clock(const pln_bytes *envelope) {
+    size_t size;
+    const uint8_t *body = rig_body(envelope, POLLEN_ENVELOPE_CLOCK, &size);
+    pln_gossip_clock clock;
+    assert_int_equal(pln_gossip_clock_decode(body, size, &clock), POLLEN_OK);
+    return clock;
+}
+
 static bool try_read_events(const pln_bytes *envelope, pln_gossip_batch *batch) {
     pln_bytes scratch = {0};
     pollen_envelope_kind kind;

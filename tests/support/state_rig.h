@@ -9,6 +9,7 @@
 #define TESTS_SUPPORT_STATE_RIG_H
 
 #include "state/state.h"
+#include "wire/envelope.h"
 #include "wire/state.h"
 
 /* Thirty-two times the same byte; such keys are no keys to sign with, which nobody needs here. */
@@ -25,6 +26,10 @@ pln_state *rig_state(const pollen_key *local, const pln_trust *trust);
 /* Appends the events of an envelope to batch, which the caller ends with pln_gossip_batch_fini();
  * one of another kind fails the test. */
 void rig_read_events(const pln_bytes *envelope, pln_gossip_batch *batch);
+
+/* What is in an envelope, which must be of that kind.  Owner: borrowed from it */
+const uint8_t *rig_body(const pln_bytes *envelope, pollen_envelope_kind kind, size_t *ret_size);
+pln_gossip_clock rig_clock(const pln_bytes *envelope);
 
 /* All that is to be broadcast.  Owner: the caller (pln_gossip_batch_fini). */
 pln_gossip_batch rig_broadcast(pln_state *state);

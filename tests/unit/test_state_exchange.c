@@ -13,7 +13,7 @@
 #include "support/state_rig.h"
 #include "wire/digest.h"
 
-enum { SEED = 7, OTHERS_FROM = 1000, DIGEST = 102 };
+enum { SEED = 7, OTHERS_FROM = 1000 };
 
 typedef struct pair {
     pln_rng_seeded seeded;
@@ -135,20 +135,6 @@ static pln_state *state_with(size_t others) {
     return state;
 }
 
-static pln_gossip_clock clock_in(const pln_bytes *envelope) {
-    pln_bytes scratch = {0};
-    pln_gossip_clock clock;
-    pollen_envelope_kind kind;
-    const uint8_t *body;
-    size_t size;
-    assert_int_equal(
-        pln_envelope_decode(envelope->data, envelope->size, &scratch, &kind, &body, &size),
-        POLLEN_OK);
-    assert_int_equal(kind, POLLEN_ENVELOPE_CLOCK);
-    assert_int_equal(pln_gossip_clock_decode(body, size, &clock), POLLEN_OK);
-    return clock;
-}
-
 static size_t entries_sent(pln_state *state, size_t envelope_max) {
     pollen_key key = rig_key(0x66);
     pln_gossip_peer peer;
@@ -157,7 +143,7 @@ static size_t entries_sent(pln_state *state, size_t envelope_max) {
     pln_state_greet(state, &peer, 0, &list);
     assert_int_equal(list.count, 1);
     assert_true(list.items[0].size <= envelope_max);
-    pln_gossip_clock clock = clock_in(&list.items[0]);
+    pln_gossip_clock clock = rig_clock(&list.items[0]);
     size_t count = clock.count;
     pln_gossip_clock_fini(&clock);
     pln_envelopes_fini(&list);
@@ -215,7 +201,7 @@ static void the_reference_is_not_made_to_flood_us(void **state) {
         pln_state_round(large, &peer, PLN_S(10) * i, &list);
         for (size_t k = 0; k < list.count; k++) {
             if (list.items[k].data[0] == (POLLEN_ENVELOPE_CLOCK << 3 | 2)) {
-                pln_gossip_clock clock = clock_in(&list.items[k]);
+                pln_gossip_clock clock = rig_clock(&list.items[k]);
                 bytes += bytes_outside(large, &clock);
                 clocks += 1;
                 pln_gossip_clock_fini(&clock);
@@ -343,29 +329,18 @@ static void an_author_with_more_than_an_answer_holds_is_repaired(void **state) {
 }
 
 static pln_digest digest_in(const pln_bytes *envelope) {
-    pln_bytes scratch = {0};
-    pln_digest digest;
-    pollen_envelope_kind kind;
-    const uint8_t *body;
     size_t size;
-    assert_int_equal(
-        pln_envelope_decode(envelope->data, envelope->size, &scratch, &kind, &body, &size),
-        POLLEN_OK);
-    assert_int_equal(kind, DIGEST);
+    const uint8_t *body = rig_body(envelope, POLLEN_ENVELOPE_DIGEST, &size);
+    pln_digest digest;
     assert_int_equal(pln_digest_decode(body, size, &digest), POLLEN_OK);
     return digest;
 }
 
 static void handle_digest(pair *p, size_t who, const pln_digest *digest, pln_envelopes *list) {
     pln_bytes envelope = {0};
-    pln_bytes scratch = {0};
-    pollen_envelope_kind kind;
-    const uint8_t *body;
     size_t size;
     assert_int_equal(pln_digest_encode(digest, &envelope), POLLEN_OK);
-    assert_int_equal(
-        pln_envelope_decode(envelope.data, envelope.size, &scratch, &kind, &body, &size),
-        POLLEN_OK);
+    const uint8_t *body = rig_body(&envelope, POLLEN_ENVELOPE_DIGEST, &size);
     assert_int_equal(pln_state_handle_digest(p->net.states[who], &p->net.peers[who][1 - who], body,
                                              size, p->net.now, list),
                      POLLEN_OK);
@@ -443,7 +418,7 @@ static void an_event_that_is_not_understood_counts_as_seen(void **state) {
     pln_gossip_peer peer = rig_peer(&author);
     pln_envelopes list = {0};
     pln_state_greet(s, &peer, 0, &list);
-    pln_gossip_clock clock = clock_in(&list.items[0]);
+    pln_gossip_clock clock = rig_clock(&list.items[0]);
     assert_int_equal(clock.count, 2);
     assert_int_equal(clock.entries[0].counter, 7);
     pln_gossip_clock_fini(&clock);

@@ -7,27 +7,13 @@
 #include <cmocka.h>
 
 #include "support/state_fixture.h"
-#include "wire/envelope.h"
-
-static void read_clock(const pln_bytes *envelope, pln_gossip_clock *ret) {
-    pln_bytes scratch = {0};
-    pollen_envelope_kind kind;
-    const uint8_t *body;
-    size_t size;
-    assert_int_equal(
-        pln_envelope_decode(envelope->data, envelope->size, &scratch, &kind, &body, &size),
-        POLLEN_OK);
-    assert_int_equal(kind, POLLEN_ENVELOPE_CLOCK);
-    assert_int_equal(pln_gossip_clock_decode(body, size, ret), POLLEN_OK);
-}
 
 static pln_gossip_clock greeting(fixture *f) {
     pln_gossip_peer peer = rig_peer(&f->peer);
     pln_envelopes list = {0};
-    pln_gossip_clock clock;
     pln_state_greet(f->state, &peer, 0, &list);
     assert_int_equal(list.count, 1);
-    read_clock(&list.items[0], &clock);
+    const pln_gossip_clock clock = rig_clock(&list.items[0]);
     pln_envelopes_fini(&list);
     return clock;
 }

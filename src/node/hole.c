@@ -60,7 +60,8 @@ static void dial(pln_holes *holes, pln_hole *hole, pln_now now) {
 }
 
 void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path, pln_now now) {
-    if (holes->count >= PLN_HOLES_MAX || pln_mesh_has_session(holes->mesh, peer)) {
+    if (holes->count >= PLN_HOLES_MAX || pln_mesh_has_session(holes->mesh, peer) ||
+        pln_holes_has(holes, peer, path)) {
         return;
     }
     pln_hole *hole = pln_calloc(1, sizeof *hole);

@@ -398,6 +398,11 @@ bool pln_punching_poll_socket(pln_punching *punching, pln_socket_wish *ret, pln_
             *ret = (pln_socket_wish){.via = event.via, .open = event.kind == PLN_SOCK_OPEN_SOCKET};
             return true;
         case PLN_SOCK_TRY:
+            /* Nothing has answered, and a handshake is seventy times a probe.  In the same network
+             * the answer comes at once. */
+            if (!pln_addr_is_private(&event.path.remote)) {
+                pln_holes_add(&punching->holes, &event.peer, &event.path, now);
+            }
             break;
         case PLN_SOCK_HOLE:
             pln_holes_add(&punching->holes, &event.peer, &event.path, now);

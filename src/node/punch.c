@@ -223,8 +223,12 @@ static void handle_whereabouts(pln_punching *punching, const pollen_key *from, c
                                size_t size, pln_now now) {
     pln_neighbour *neighbour = pln_neighbours_find(&punching->neighbours, from);
     pln_whereabouts msg;
-    if (neighbour != NULL && neighbour->speaks_2 &&
-        pln_whereabouts_decode(body, size, &msg) == POLLEN_OK) {
+    if (neighbour == NULL || !neighbour->speaks_2 ||
+        pln_whereabouts_decode(body, size, &msg) != POLLEN_OK) {
+        return;
+    }
+    const bool known = neighbour->has_whereabouts;
+    if (!known || !pln_whereabouts_equal(&neighbour->whereabouts, &msg)) {
         neighbour->whereabouts = msg;
         neighbour->has_whereabouts = true;
         pln_coordinator_whereabouts_changed(&punching->coordinator, neighbour, now);

@@ -79,3 +79,17 @@ pollen_err pln_whereabouts_encode(const pln_whereabouts *msg, pln_bytes *ret) {
     pln_whereabouts_put(msg, &out);
     return pln_body_finish(POLLEN_ENVELOPE_WHEREABOUTS, &out, ret);
 }
+
+static bool same_addrs(const pollen_addr *a, size_t a_count, const pollen_addr *b, size_t b_count) {
+    bool same = a_count == b_count;
+    for (size_t i = 0; same && i < a_count; i++) {
+        same = pollen_addr_equal(&a[i], &b[i]);
+    }
+    return same;
+}
+
+bool pln_whereabouts_equal(const pln_whereabouts *a, const pln_whereabouts *b) {
+    return a->mapping == b->mapping && a->allocation == b->allocation && a->step == b->step &&
+           same_addrs(a->seen, a->seen_count, b->seen, b->seen_count) &&
+           same_addrs(a->addrs, a->addr_count, b->addrs, b->addr_count);
+}

@@ -34,6 +34,8 @@ POLLEN_MUST_USE pollen_err pln_whereabouts_decode(const uint8_t *body, size_t si
 /* Gives the whole envelope, owned by the caller.  Errors: POLLEN_ENOMEM */
 POLLEN_MUST_USE pollen_err pln_whereabouts_encode(const pln_whereabouts *msg, pln_bytes *ret);
 
+bool pln_whereabouts_equal(const pln_whereabouts *a, const pln_whereabouts *b);
+
 /* Writes the body's fields, for a message that has it inside. */
 void pln_whereabouts_put(const pln_whereabouts *msg, pln_out *out);
 

@@ -112,6 +112,24 @@ static void a_trigger_carries_them(void **state) {
     pln_bytes_fini(&envelope);
 }
 
+static void any_difference_is_one(void **state) {
+    (void)state;
+    const pln_whereabouts same = sample();
+    assert_true(pln_whereabouts_equal(&same, &same));
+    pln_whereabouts others[] = {same, same, same, same, same, same, same};
+    others[0].mapping = POLLEN_NAT_MAPPING_NONE;
+    others[1].allocation = POLLEN_NAT_ALLOCATION_PRESERVING;
+    others[2].step++;
+    others[3].seen_count--;
+    others[4].addr_count--;
+    others[5].seen[0].port++;
+    others[6].addrs[0].ip[0]++;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_false(pln_whereabouts_equal(&same, &others[i]));
+        assert_false(pln_whereabouts_equal(&others[i], &same));
+    }
+}
+
 static void a_verdict_of_a_later_version_is_unknown(void **state) {
     (void)state;
     static const uint8_t body[] = {0x08, 0x04, 0x10, 0x7f, 0x18, 0x80, 0x80, 0x04};
@@ -151,6 +169,7 @@ int main(void) {
         cmocka_unit_test(whereabouts_are_read_as_they_were_written),
         cmocka_unit_test(without_a_mapping_none_is_told),
         cmocka_unit_test(a_trigger_carries_them),
+        cmocka_unit_test(any_difference_is_one),
         cmocka_unit_test(a_verdict_of_a_later_version_is_unknown),
         cmocka_unit_test(addresses_beyond_the_maximum_are_dropped),
         cmocka_unit_test(a_host_name_is_malformed),

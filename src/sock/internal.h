@@ -89,6 +89,7 @@ struct sock_punch {
     pln_punch_plan plan; /* Its targets are the fit ones. */
     pln_ladder ladder;
     size_t step;     /* The next of the ladder. */
+    unsigned taken;  /* Rungs that are not to be taken again: 1 << rung. */
     pln_ts retry_at; /* The next step waits for another punch's end until then. */
     uint8_t nonce[PLN_PROBE_NONCE_BYTES];
     pollen_addr aim; /* Where others see the peer: what sockets, spray and predictions go by. */
@@ -101,13 +102,15 @@ struct sock_punch {
     sock_way *ways;
     size_t way_count, way_cap;
 
-    size_t sockets_left; /* Still to be asked for. */
-    size_t sockets_live; /* Asked for or open. */
+    size_t sockets_left;  /* Still to be asked for. */
+    size_t sockets_live;  /* Asked for or open. */
+    size_t sockets_asked; /* In all. */
     pln_ts sockets_at;
     pollen_addr sockets_remote;
     pln_punch_method sockets_method;
 
     size_t renewals_left; /* Sockets still to be given up for new ones. */
+    size_t renewals_made;
     pln_ts renew_at;
     bool renewing;
 
@@ -147,6 +150,9 @@ void pln_sock_punch_destroy(sock_punch *punch);
 
 /* A response came along the path. */
 void pln_sock_punch_hole(pln_sock *sock, sock_punch *punch, const pln_path *path, pln_ts now);
+
+/* The plan is another one: goes up its ladder from here on. */
+void pln_sock_punch_replan(sock_punch *punch);
 
 /* A handshake may be tried along the way. */
 void pln_sock_punch_try(pln_sock *sock, sock_punch *punch, sock_way *way, pln_ts now);

@@ -311,9 +311,14 @@ void pln_sock_punch_replan(sock_punch *punch) {
     }
 }
 
+/* A side that does both, or turns out to be the other one, has no more flows than a full spray. */
+static bool has_flows_left(const sock_punch *punch) {
+    return punch->spray_sent + punch->sockets_asked < PLN_BIRTHDAY_PORTS;
+}
+
 static void ask_for_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
     while (punch->sockets_left > 0 && pln_ts_reached(punch->sockets_at, now)) {
-        if (!pln_sock_via_want(sock, punch)) {
+        if (!has_flows_left(punch) || !pln_sock_via_want(sock, punch)) {
             punch->stats.sockets_failed += punch->sockets_left;
             punch->sockets_left = 0;
             return;
@@ -327,7 +332,8 @@ static void ask_for_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
 static void renew_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
     while (punch->renewals_left > 0 && pln_ts_reached(punch->renew_at, now)) {
         punch->renewing = true;
-        if (!pln_sock_via_give_up(sock, punch) || !pln_sock_via_want(sock, punch)) {
+        if (!has_flows_left(punch) || !pln_sock_via_give_up(sock, punch) ||
+            !pln_sock_via_want(sock, punch)) {
             punch->renewals_left = 0;
             return;
         }
@@ -434,7 +440,7 @@ static void try_target(pln_sock *sock, sock_punch *punch, sock_way *way, const p
 }
 
 static pln_ts spray_due(const sock_punch *punch) {
-    return punch->spray_left > 0 ? punch->spray_at : PLN_TS_NEVER;
+    return punch->spray_left > 0 && has_flows_left(punch) ? punch->spray_at : PLN_TS_NEVER;
 }
 
 static bool may_send(const sock_punch *punch, pln_ts now) {

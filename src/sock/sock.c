@@ -77,6 +77,10 @@ static pollen_addr aim_of(const pln_punch_plan *plan) {
     return plan->targets[0].addr;
 }
 
+static void clamp_ports(pln_nat_brief *nat) {
+    nat->port_count = nat->port_count < PLN_NAT_PORTS_MAX ? nat->port_count : PLN_NAT_PORTS_MAX;
+}
+
 static pollen_err create_punch(pln_sock *sock, const pln_punch_plan *plan, pln_ts now,
                                sock_punch **ret) {
     sock_punch *punch = pln_calloc(1, sizeof(*punch));
@@ -99,9 +103,7 @@ static pollen_err create_punch(pln_sock *sock, const pln_punch_plan *plan, pln_t
     memory->busy = true;
     punch->memory = (size_t)(memory - sock->memories);
     punch->plan.at = plan->at > now ? plan->at : now;
-    if (punch->plan.theirs.port_count > PLN_NAT_PORTS_MAX) {
-        punch->plan.theirs.port_count = PLN_NAT_PORTS_MAX;
-    }
+    clamp_ports(&punch->plan.theirs);
     punch->aim = aim_of(&punch->plan);
     pln_ladder_plan(&punch->plan, &punch->ladder);
     pln_rng_fill(&sock->config.rng, punch->nonce, sizeof(punch->nonce));
@@ -137,6 +139,33 @@ pollen_err pln_sock_start(pln_sock *sock, const pln_punch_plan *plan, pln_ts now
     return POLLEN_OK;
 }
 
+/* What only others ask for does not last longer for being asked for again. */
+static void take_plan(sock_punch *punch, const pln_punch_plan *plan) {
+    pln_punch_plan *own = &punch->plan;
+    own->attempt = plan->attempt;
+    own->ours = plan->ours;
+    own->theirs = plan->theirs;
+    own->one_shot = plan->one_shot;
+    own->unasked = own->unasked && plan->unasked;
+    own->rtt = plan->rtt;
+    if (!plan->unasked && plan->deadline > own->deadline) {
+        own->deadline = plan->deadline;
+    }
+    clamp_ports(&own->theirs);
+}
+
+pollen_err pln_sock_replan(pln_sock *sock, const pln_punch_plan *plan, pln_ts now) {
+    sock_punch *punch = pln_sock_punch_find(sock, &plan->peer);
+    if (punch == NULL) {
+        return pln_sock_start(sock, plan, now);
+    }
+    take_plan(punch, plan);
+    (void)pln_sock_add_targets(sock, &plan->peer, plan->targets, plan->target_count, now);
+    pln_sock_punch_replan(punch);
+    pln_sock_punch_advance(sock, punch, now);
+    return POLLEN_OK;
+}
+
 void pln_sock_want(pln_sock *sock, const pollen_key *peer) {
     sock_punch *punch = pln_sock_punch_find(sock, peer);
     if (punch != NULL) {
@@ -153,7 +182,7 @@ size_t pln_sock_add_targets(pln_sock *sock, const pollen_key *peer, const pln_pu
     size_t first = punch->plan.target_count;
     size_t added = merge_targets(sock, &punch->plan, targets, count);
     for (size_t i = first; i < first + added && i < punch->ladder.tried_max; i++) {
-        if (punch->step > 0) { /* Else the first step tries them all. */
+        if ((punch->taken & 1u << PLN_RUNG_MAIN) != 0) { /* Else the first step tries them all. */
             pln_sock_punch_aim_at(punch, &punch->plan.targets[i], now);
         }
     }

@@ -90,10 +90,10 @@ POLLEN_MUST_USE pollen_err pln_sock_start(pln_sock *sock, const pln_punch_plan *
 
 /*
  * As pln_sock_start(); but a punch with this peer that is under way goes on by what is known now:
- * the NATs, the round trip and the attempt are those of the new plan, its targets join the old ones,
- * and a later deadline holds unless only others asked for it.  What was opened stays open, what has been tried is not tried again, and
- * the moments of the methods still count from the first start, so that nothing is lost by starting
- * with what is known at once.
+ * the NATs, the round trip and the attempt are those of the new plan, its targets join the old
+ * ones, and a later deadline holds unless only others asked for it.  What was opened stays open,
+ * what has been tried is not tried again, and the moments of the methods still count from the first
+ * start, so that nothing is lost by starting with what is known at once.
  *
  * Errors: as pln_sock_start(), but for POLLEN_EAGAIN; none for one that is under way
  */

@@ -47,6 +47,7 @@ bool pln_sock_via_want(pln_sock *sock, sock_punch *punch) {
     sock->via_count++;
     sock->wanted++;
     punch->sockets_live++;
+    punch->sockets_asked++;
     return true;
 }
 

@@ -29,7 +29,8 @@ typedef struct setting {
     unsigned delay_ms, skew_ms, loss_percent;
     unsigned other_flows; /* Between observation and punch, up to so many on each side. */
     size_t fd_max;        /* 0: no limit. */
-    bool unknown;         /* Neither side knows anything of the NATs. */
+    bool unknown;         /* Neither side knows anything of the NATs, */
+    unsigned known_at_ms; /* or not at first. */
 } setting;
 
 typedef struct outcome {
@@ -51,7 +52,7 @@ static nat_world *world_of(const setting *s, uint64_t seed, bool swapped) {
     world->loss_percent = s->loss_percent;
     nat_world_plan(world, PLN_MS(s->skew_ms), PLN_S(3));
     for (size_t i = 0; i < 2; i++) {
-        if (s->unknown) {
+        if (s->unknown || s->known_at_ms > 0) {
             world->hosts[i].plan.ours = (pln_nat_brief){.port_count = 0};
             world->hosts[i].plan.theirs = (pln_nat_brief){.port_count = 0};
         }
@@ -74,6 +75,23 @@ static void note_costs(const nat_world *world, bool swapped, outcome *ret) {
     }
 }
 
+/* So far along: both sides know what NATs they are behind, and tell each other. */
+static void tell(nat_world *world, const setting *s) {
+    nat_world_run(world, PLN_MS(s->known_at_ms));
+    for (size_t i = 0; i < 2; i++) {
+        nat_host *host = &world->hosts[i];
+        pln_nat_brief briefs[2];
+        for (size_t k = 0; k < 2; k++) {
+            briefs[k] = nat_world_brief(world, k, world->hosts[1 - k].plan.targets[0].addr);
+        }
+        host->plan.ours = briefs[i];
+        host->plan.theirs = briefs[1 - i];
+        if (!host->connected && !host->over) {
+            assert_int_equal(pln_sock_replan(host->sock, &host->plan, world->now), POLLEN_OK);
+        }
+    }
+}
+
 /* The sides change places with every seed, so that either fires first. */
 static outcome run(const setting *s) {
     static pln_dur times[SEEDS_MAX];
@@ -82,6 +100,9 @@ static outcome run(const setting *s) {
         bool swapped = i % 2 == 1;
         nat_world *world = world_of(s, i + 1, swapped);
         pln_ts start = world->now;
+        if (s->known_at_ms > 0) {
+            tell(world, s);
+        }
         nat_world_run(world, PLN_S(10));
         if (nat_world_connected(world)) {
             pln_ts a = world->hosts[0].connected_at;
@@ -207,6 +228,16 @@ static void a_round_trip_of_80_ms_leaves_time_for_a_birthday_in_half_a_second(vo
     assert_rate(&o, 99);
     assert_true(o.p50 <= PLN_MS(500));
     assert_true(o.p95 <= PLN_MS(1500));
+}
+
+static void what_becomes_known_on_the_way_loses_no_time(void **state) {
+    (void)state;
+    outcome o = run(&(setting){
+        .a = &nat_edm_random, .b = &nat_plain, .delay_ms = 40, .skew_ms = 20, .known_at_ms = 160});
+    assert_rate(&o, 99);
+    assert_true(o.p50 <= PLN_MS(500));
+    assert_true(o.p95 <= PLN_MS(1500));
+    assert_in_range(o.ways[0], 1, 700);
 }
 
 static void random_and_open_nats_meet_by_birthday(void **state) {
@@ -423,6 +454,7 @@ int main(void) {
         cmocka_unit_test(unknown_easy_pairs_connect_before_anything_costly),
         cmocka_unit_test(random_and_plain_meet_by_birthday),
         cmocka_unit_test(a_round_trip_of_80_ms_leaves_time_for_a_birthday_in_half_a_second),
+        cmocka_unit_test(what_becomes_known_on_the_way_loses_no_time),
         cmocka_unit_test(random_and_open_nats_meet_by_birthday),
         cmocka_unit_test(losses_do_not_keep_a_birthday_from_happening),
         cmocka_unit_test(random_and_open_filters_need_no_birthday),

@@ -19,8 +19,7 @@ pollen_err pln_punching_init(pln_punching *punching, pln_mesh *mesh, const pln_s
     *punching = (pln_punching){
         .mesh = mesh, .state = state, .log = config->mesh.log, .self = config->mesh.creds->key};
     pln_neighbours_init(&punching->neighbours, mesh, &config->mesh.rng);
-    pln_coordinator_init(&punching->coordinator, mesh, state, &punching->neighbours,
-                         punching->log);
+    pln_coordinator_init(&punching->coordinator, mesh, state, &punching->neighbours, punching->log);
     pln_errands_init(&punching->errands, mesh, state, &punching->neighbours);
     const pln_sock_config sock = {.rng = config->mesh.rng, .log = config->mesh.log};
     const pollen_err err = pln_sock_create(&sock, &punching->sock);
@@ -144,10 +143,54 @@ static pollen_err start_or_join(pln_punching *punching, const pln_errand *errand
     return POLLEN_OK;
 }
 
-/* A coordinator that the peer met a moment ago knows less of it than another one. */
-static pln_nat_brief theirs_of(const pln_errand *errand, const pln_punch_trigger *msg) {
+static const pln_nat_brief no_nat = {.mapping = POLLEN_NAT_MAPPING_NONE};
+
+/* Two with private addresses may be in one network, behind a NAT. */
+static bool is_everywhere(const pollen_addr *addr) {
+    return !pln_addr_is_private(addr) && !pln_addr_is_shared(addr);
+}
+
+/* Who has met nobody but this coordinator has no verdict yet; but it may be seen at an address of its
+ * interface. */
+static pln_nat_brief ours_of(const pln_punching *punching, const pln_punch_trigger *msg) {
+    const pln_outside *outside = &punching->outside;
+    const pollen_addr *seen = &msg->self_addr;
+    const bool at_home = is_everywhere(seen) && seen->port == outside->port &&
+                         pollen_addr_is_ipv4(seen) == pollen_addr_is_ipv4(&msg->peer_addr) &&
+                         pln_outside_is_local(outside, seen);
+    return outside->verdict.mapping == POLLEN_NAT_MAPPING_UNKNOWN && at_home
+               ? no_nat
+               : pln_nat_brief_of(&outside->verdict);
+}
+
+static bool is_at_home(const pln_punch_trigger *msg) {
+    for (size_t i = 0; i < msg->whereabouts.addr_count; i++) {
+        if (is_everywhere(&msg->peer_addr) &&
+            pollen_addr_equal(&msg->whereabouts.addrs[i], &msg->peer_addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_public(const pln_punching *punching, const pollen_key *peer) {
+    pln_member_info info;
+    return punching->state != NULL && pln_state_member(punching->state, peer, &info) == POLLEN_OK &&
+           info.is_public;
+}
+
+/* A coordinator that the peer met a moment ago knows less of it than another one, or than what the
+ * peer tells everybody. */
+static pln_nat_brief theirs_of(const pln_punching *punching, const pln_errand *errand,
+                               const pln_punch_trigger *msg) {
     const pln_nat_brief told = pln_outside_brief_of_peer(&msg->whereabouts);
-    return told.mapping == POLLEN_NAT_MAPPING_UNKNOWN && errand->punching ? errand->theirs : told;
+    if (told.mapping != POLLEN_NAT_MAPPING_UNKNOWN) {
+        return told;
+    }
+    if (errand->punching && errand->theirs.mapping != POLLEN_NAT_MAPPING_UNKNOWN) {
+        return errand->theirs;
+    }
+    return is_at_home(msg) || is_public(punching, &msg->peer) ? no_nat : told;
 }
 
 /* Without a NAT of our own there is nothing to open, and the peer gets through to us.  Should its
@@ -164,8 +207,8 @@ static void start_punch(pln_punching *punching, pln_errand *errand, const pollen
     errand->speaks_2 = errand->speaks_2 || msg->has_whereabouts;
     pln_punch_plan to = {.peer = msg->peer,
                          .attempt = errand->attempt,
-                         .ours = pln_nat_brief_of(&punching->outside.verdict),
-                         .theirs = theirs_of(errand, msg),
+                         .ours = ours_of(punching, msg),
+                         .theirs = theirs_of(punching, errand, msg),
                          .unasked = !errand->wanted,
                          .coordinator = *from,
                          .one_shot = !errand->speaks_2,

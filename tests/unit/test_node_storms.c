@@ -86,12 +86,56 @@ static void who_was_asked_once_does_not_begin_punches_for_ever(void **state) {
     assert_in_range(sent, 1, 1500);
 }
 
+/* ---- Cut off --------------------------------------------------------------------------------- */
+
+static void say_where_we_are(nw_fixture *f, size_t i) {
+    assert_int_equal(pln_node_advertise(f->hosts[i].node, &f->hosts[i].addr, 1, 60611, f->now),
+                     POLLEN_OK);
+}
+
+static void trigger_without_whereabouts(nw_fixture *f, size_t peer) {
+    const pln_punch_trigger msg = {.peer = *nw_key_of(f, peer),
+                                   .self_addr = f->hosts[HERE].addr,
+                                   .peer_addr =
+                                       pln_addr_ipv4((const uint8_t[]){44, 0, 0, 3}, 60611)};
+    pln_bytes envelope = {0};
+    assert_int_equal(pln_punch_trigger_encode(&msg, &envelope), POLLEN_OK);
+    send_to_here(f, MEMBER, &envelope);
+}
+
+/* Nothing but a cut keeps two nodes without NAT apart, and no number of ports mends that.  The
+ * coordinator need not have heard from the peer of its NAT: it says so to everybody. */
+static void for_a_public_peer_nothing_is_sprayed(void **state) {
+    nw_fixture *f = *state;
+    for (size_t i = 0; i < NODES; i++) {
+        f->hosts[i].addr = pln_addr_ipv4((const uint8_t[]){44, 0, 0, (uint8_t)(i + 1)}, 60611);
+        say_where_we_are(f, i);
+    }
+    nw_connect(f, HERE, MEMBER);
+    nw_connect(f, HERE, OTHER);
+    nw_connect(f, MEMBER, OTHER);
+    nw_run_ms(f, 5000);
+    f->hosts[OTHER].addr = pln_addr_ipv4((const uint8_t[]){44, 9, 9, 9}, 1); /* Cut off. */
+    nw_start(f, OTHER, false);
+    const size_t before = f->hosts[HERE].to_nobody;
+    for (unsigned i = 0; i < 900; i++) {
+        if (i % 50 == 0 && !nw_has_session(f, HERE, OTHER)) {
+            trigger_without_whereabouts(f, OTHER);
+        }
+        nw_run_ms(f, 100);
+        open_no_sockets(f);
+    }
+    assert_false(nw_has_session(f, HERE, OTHER));
+    assert_in_range(f->hosts[HERE].to_nobody - before, 1, 500);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, nw_setup, nw_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(lies_about_where_we_are_seen_are_not_passed_on_one_by_one),
         TEST(who_was_asked_once_does_not_begin_punches_for_ever),
+        TEST(for_a_public_peer_nothing_is_sprayed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,7 +150,7 @@ static bool is_everywhere(const pollen_addr *addr) {
     return !pln_addr_is_private(addr) && !pln_addr_is_shared(addr);
 }
 
-/* Who has met nobody but this coordinator has no verdict yet; but it may be seen at an address of its
+/* Who has met nobody but this coordinator has no verdict yet, but may be seen at an address of its
  * interface. */
 static pln_nat_brief ours_of(const pln_punching *punching, const pln_punch_trigger *msg) {
     const pln_outside *outside = &punching->outside;

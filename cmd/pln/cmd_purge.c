@@ -25,6 +25,7 @@ static const char *const cluster_files[] = {
     "config.yaml",
     "state.yaml",
     "consumed_invites.json",
+    "nat.json",
     "pln.sock",
     "pln.log",
     "pln.log.1",

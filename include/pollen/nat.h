@@ -53,7 +53,9 @@ typedef struct pollen_nat_evidence {
     pollen_addr seen;
     int64_t age_ms;
     bool counted;
-    const char *role; /* "counted", or why it is not: "inside", "same_address", ...  Static. */
+    /* "counted", or why it is not: "inside", "same_address", "other_socket", "other_family", "old"
+     * or "outvoted".  Static. */
+    const char *role;
 } pollen_nat_evidence;
 
 typedef struct pollen_nat_report {
@@ -63,6 +65,12 @@ typedef struct pollen_nat_report {
     pollen_addr external; /* Our address as others see it; port 0: nobody tells. */
     size_t evidence_count;
     pollen_nat_evidence evidence[POLLEN_NAT_EVIDENCE_MAX]; /* The newest first. */
+    /* Why the evidence leaves it open, while it does: "nobody", "all_inside", "one", "one_address",
+     * "one_socket", "odd_one" or "split"; else NULL.  Static. */
+    const char *doubt;
+    /* Where the evidence leaves it open but contradicts nothing, mapping, allocation and step are
+     * those of an earlier time at this place: when that was, in Unix seconds; else 0. */
+    int64_t remembered_at;
 } pollen_nat_report;
 
 /*

@@ -199,8 +199,22 @@ pollen_err pln_node_observed_at(const pln_node *node, size_t index, pln_observed
 
 /* ---- NAT ------------------------------------------------------------------------------------- */
 
-void pln_node_judge_nat(const pln_node *node, pln_ts now, pln_nat_verdict *ret) {
-    pln_nat_judge(&node->punching.outside.observations, now, ret);
+void pln_node_judge_nat(const pln_node *node, pln_now now, pln_nat_verdict *ret) {
+    pln_outside_judge(&node->punching.outside, now, ret);
+}
+
+void pln_node_load_nat_memory(pln_node *node, const pln_nat_memory *memory) {
+    node->punching.outside.memory = *memory;
+}
+
+bool pln_node_take_nat_memory(pln_node *node, pln_nat_memory *ret) {
+    pln_outside *outside = &node->punching.outside;
+    const bool changed = outside->memory_changed;
+    outside->memory_changed = false;
+    if (changed) {
+        *ret = outside->memory;
+    }
+    return changed;
 }
 
 bool pln_node_is_punched(const pln_node *node, const pollen_key *peer) {

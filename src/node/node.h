@@ -18,6 +18,7 @@
 #include "mesh/mesh.h"
 #include "sock/verdict.h"
 #include "state/state.h"
+#include "wire/nat_memory.h"
 
 typedef struct pln_node pln_node;
 
@@ -96,7 +97,13 @@ void pln_node_state_changed(pln_node *node);
 /* ---- NAT ------------------------------------------------------------------------------------- */
 
 /* What the NAT in front of us is, as far as peers' observations tell. */
-void pln_node_judge_nat(const pln_node *node, pln_ts now, pln_nat_verdict *ret);
+void pln_node_judge_nat(const pln_node *node, pln_now now, pln_nat_verdict *ret);
+
+/* Before the first input: what was remembered of the NATs of other times. */
+void pln_node_load_nat_memory(pln_node *node, const pln_nat_memory *memory);
+
+/* True when there is something new to be kept, once for each change. */
+bool pln_node_take_nat_memory(pln_node *node, pln_nat_memory *ret);
 
 /* The peer's session goes through a hole that was punched. */
 bool pln_node_is_punched(const pln_node *node, const pollen_key *peer);

@@ -36,17 +36,22 @@ static void note_last(pln_outside *outside) {
 }
 
 /* True when it is another. */
-static bool judge(pln_outside *outside, pln_ts now) {
-    pln_nat_verdict before = outside->verdict;
-    pln_nat_judge(&outside->observations, now, &outside->verdict);
-    const pln_nat_verdict *after = &outside->verdict;
+static bool judge(pln_outside *outside, pln_now now) {
+    const pln_nat_observations *list = &outside->observations;
+    const pln_nat_verdict before = outside->verdict;
+    pln_nat_verdict *after = &outside->verdict;
+    pln_nat_judge(list, now.mono, after);
+    if (pln_prior_learn(&outside->memory, list, now.wall, after)) {
+        outside->memory_changed = true;
+    }
+    pln_prior_apply(&outside->memory, list, now.wall, after);
     note_last(outside);
     return before.mapping != after->mapping || before.allocation != after->allocation ||
            before.step != after->step || !pollen_addr_equal(&before.external, &after->external);
 }
 
 bool pln_outside_set_locals(pln_outside *outside, const pollen_addr *addrs, size_t count,
-                            uint16_t port, pln_ts now) {
+                            uint16_t port, pln_now now) {
     outside->port = port;
     if (!pln_nat_set_locals(&outside->observations, addrs, count)) {
         return false;
@@ -55,7 +60,13 @@ bool pln_outside_set_locals(pln_outside *outside, const pollen_addr *addrs, size
     return true;
 }
 
-bool pln_outside_observe(pln_outside *outside, const pln_nat_observation *observation, pln_ts now) {
+void pln_outside_judge(const pln_outside *outside, pln_now now, pln_nat_verdict *ret) {
+    pln_nat_judge(&outside->observations, now.mono, ret);
+    pln_prior_apply(&outside->memory, &outside->observations, now.wall, ret);
+}
+
+bool pln_outside_observe(pln_outside *outside, const pln_nat_observation *observation,
+                         pln_now now) {
     /* What is seen from within this machine says nothing of a NAT, and judging takes time. */
     return pln_nat_observe(&outside->observations, observation) &&
            !pln_addr_is_loopback(&observation->seen) && judge(outside, now);

@@ -6,14 +6,17 @@
 #ifndef PLN_NODE_OUTSIDE_H
 #define PLN_NODE_OUTSIDE_H
 
+#include "node/prior.h"
 #include "sock/verdict.h"
 #include "wire/whereabouts.h"
 
 typedef struct pln_outside {
     pln_nat_observations observations;
-    pln_nat_verdict verdict;
-    uint16_t port;  /* Of the main socket; 0: not told yet. */
-    uint64_t flows; /* That punches of ours have begun so far. */
+    pln_nat_verdict verdict; /* With what is remembered. */
+    pln_nat_memory memory;
+    bool memory_changed; /* Since it was taken. */
+    uint16_t port;       /* Of the main socket; 0: not told yet. */
+    uint64_t flows;      /* That punches of ours have begun so far. */
     /* Where a NAT that counts was last seen, and how many flows there were by then; 0: it does not
      * count. */
     uint16_t last;
@@ -23,11 +26,14 @@ typedef struct pln_outside {
 
 /* Where the interfaces are.  True when that changed what was known of the outside. */
 bool pln_outside_set_locals(pln_outside *outside, const pollen_addr *addrs, size_t count,
-                            uint16_t port, pln_ts now);
+                            uint16_t port, pln_now now);
 
 /* A peer tells where it sees the socket that its session is on.  True when the verdict, or the
  * address as others see it, is another now. */
-bool pln_outside_observe(pln_outside *outside, const pln_nat_observation *observation, pln_ts now);
+bool pln_outside_observe(pln_outside *outside, const pln_nat_observation *observation, pln_now now);
+
+/* The verdict of now, for whoever asks. */
+void pln_outside_judge(const pln_outside *outside, pln_now now, pln_nat_verdict *ret);
 
 /* What our router forwards to us, NULL for nothing.  True when that is another now. */
 bool pln_outside_set_mapped(pln_outside *outside, const pollen_addr *addr);

@@ -385,7 +385,7 @@ bool pln_punching_observed(pln_punching *punching, const pollen_key *peer, const
                                              .local_port = punching->outside.port,
                                              .at = now.mono};
     note_flows(punching);
-    const bool changed = pln_outside_observe(&punching->outside, &observation, now.mono);
+    const bool changed = pln_outside_observe(&punching->outside, &observation, now);
     tell_all(punching, now);
     if (changed) {
         pln_errands_ask_anew(&punching->errands, now);
@@ -395,7 +395,7 @@ bool pln_punching_observed(pln_punching *punching, const pollen_key *peer, const
 
 bool pln_punching_set_locals(pln_punching *punching, const pollen_addr *addrs, size_t count,
                              uint16_t port, pln_now now) {
-    const bool changed = pln_outside_set_locals(&punching->outside, addrs, count, port, now.mono);
+    const bool changed = pln_outside_set_locals(&punching->outside, addrs, count, port, now);
     if (changed) {
         pln_sock_network_changed(punching->sock);
     }

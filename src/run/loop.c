@@ -239,6 +239,7 @@ void pln_loop_turn(pollen_mesh *mesh, unsigned ready) {
     settle(mesh);
     refresh_links(mesh);
     pln_saver_step(mesh);
+    pln_nat_file_step(mesh);
     set_deadline(mesh);
 }
 

@@ -104,6 +104,7 @@ static void free_mesh(pollen_mesh *mesh) {
     pln_writer_fini(&mesh->writer);
     pln_saver_fini(&mesh->saver);
     pln_ledger_writer_fini(&mesh->ledger);
+    pln_nat_file_fini(&mesh->nat_file);
     pln_cmdq_fini(&mesh->cmdq);
     pln_poller_fini(&mesh->poller);
     pthread_mutex_destroy(&mesh->turn);
@@ -152,6 +153,9 @@ static pollen_err fill_mesh(pollen_mesh *mesh, const pollen_mesh_config *config)
     sweep(config->state_dir);
     pollen_err err = pln_ledger_writer_init(&mesh->ledger, config->state_dir);
     if (err == POLLEN_OK) {
+        err = pln_nat_file_init(&mesh->nat_file, config->state_dir);
+    }
+    if (err == POLLEN_OK) {
         err = pln_saver_init(&mesh->saver, config->gossip ? config->state_dir : NULL);
     }
     if (err == POLLEN_OK) {
@@ -166,7 +170,11 @@ static pollen_err fill_mesh(pollen_mesh *mesh, const pollen_mesh_config *config)
     if (err == POLLEN_OK) {
         err = pln_saver_load(mesh);
     }
-    return err == POLLEN_OK ? start_loop(mesh) : err;
+    if (err != POLLEN_OK) {
+        return err;
+    }
+    pln_nat_file_load(mesh);
+    return start_loop(mesh);
 }
 
 pollen_err pollen_mesh_create(const pollen_mesh_config *config, pollen_mesh **ret_mesh) {

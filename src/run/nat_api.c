@@ -46,13 +46,15 @@ static pollen_nat_evidence evidence_of(const pollen_mesh *mesh, const pln_nat_ev
 static pollen_err query_nat(pollen_mesh *mesh, void *arg) {
     pollen_nat_report *report = arg;
     pln_nat_verdict verdict;
-    pln_node_judge_nat(mesh->node, mesh->now.mono, &verdict);
+    pln_node_judge_nat(mesh->node, mesh->now, &verdict);
     *report = (pollen_nat_report){
         .mapping = verdict.mapping,
         .allocation = verdict.allocation,
         .step = verdict.step,
         .external = verdict.external,
         .evidence_count = verdict.evidence_count,
+        .doubt = pln_nat_doubt_name(verdict.doubt),
+        .remembered_at = verdict.remembered_at,
     };
     PLN_ASSERT(verdict.evidence_count <= POLLEN_NAT_EVIDENCE_MAX);
     for (size_t i = 0; i < verdict.evidence_count; i++) {

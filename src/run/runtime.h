@@ -16,6 +16,7 @@
 #include "run/eventq.h"
 #include "run/inbox.h"
 #include "run/ledger_writer.h"
+#include "run/nat_file.h"
 #include "run/loop_epoll.h"
 #include "run/saver.h"
 #include "run/sockets.h"
@@ -44,6 +45,7 @@ struct pollen_mesh {
     pln_sockets sockets;
     pln_poller poller;
     pln_ledger_writer ledger;
+    pln_nat_file nat_file;
     pln_saver saver;
     pln_cmd *backlog; /* Taken from the queue, not run yet. */
     pln_op last_op;

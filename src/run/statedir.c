@@ -95,7 +95,7 @@ static bool is_named(const char *file, const char *name, size_t size) {
 
 static bool is_state_file(const char *name, size_t size) {
     return is_named(PLN_FILE_CONFIG, name, size) || is_named(PLN_FILE_STATE, name, size) ||
-           is_named(PLN_FILE_LEDGER, name, size);
+           is_named(PLN_FILE_LEDGER, name, size) || is_named(PLN_FILE_NAT, name, size);
 }
 
 static bool is_key_file(const char *name, size_t size) {

@@ -5,7 +5,8 @@
  *   keys/ed25519.key, .pub          node key       keys/cluster.trust.pb     trust bundle
  *   keys/admin_ed25519.key, .pub    admin key      keys/membership.cert.pb   membership certificate
  *   keys/admin.cert.pb              delegated admin certificate
- *   config.yaml  state.yaml  consumed_invites.json  .state.lock  pln.sock
+ *   config.yaml  state.yaml  consumed_invites.json  .state.lock
+ *   and two of our own: nat.json  pln.sock
  *
  * Every failing call leaves a sentence that names the file in pollen_last_error().
  */
@@ -23,6 +24,7 @@ enum { PLN_PATH_BYTES = 4096 };
 #define PLN_FILE_STATE "state.yaml"
 #define PLN_FILE_KEPT ".kept-" /* What follows state.yaml, and 16 hex digits it, in copies of it. */
 #define PLN_FILE_LEDGER "consumed_invites.json"
+#define PLN_FILE_NAT "nat.json"
 #define PLN_FILE_LOCK ".state.lock"
 #define PLN_FILE_SOCKET "pln.sock"
 

@@ -52,8 +52,9 @@ typedef struct pln_nat_verdict {
     pollen_nat_mapping mapping;
     pln_nat_doubt doubt;
     pollen_nat_allocation allocation;
-    uint16_t step;        /* Of a sequential allocation, else 0. */
-    pollen_addr external; /* Our address as most or the newest see it; all zero: nobody counts. */
+    uint16_t step;          /* Of a sequential allocation, else 0. */
+    pln_wall remembered_at; /* When the mapping was found out, if only remembered; else 0. */
+    pollen_addr external;   /* Our address as most or the newest see it; all zero: nobody counts. */
     size_t evidence_count;
     pln_nat_evidence evidence[PLN_NAT_OBSERVATIONS_MAX];
 } pln_nat_verdict;

@@ -27,7 +27,7 @@ static pln_outside behind_a_hard_nat(void) {
                                        "198.51.100.7:7024"};
     pln_outside outside = {.port = 0};
     const pollen_addr local = addr_of("192.168.1.10:1");
-    assert_false(pln_outside_set_locals(&outside, &local, 1, LOCAL_PORT, NOW));
+    assert_false(pln_outside_set_locals(&outside, &local, 1, LOCAL_PORT, (pln_now){.mono = NOW}));
     for (uint8_t i = 0; i < 3; i++) {
         const pln_nat_observation observation = {.observer = {.bytes = {(uint8_t)(i + 1)}},
                                                  .observer_addr = addr_of(peers[i]),
@@ -35,7 +35,7 @@ static pln_outside behind_a_hard_nat(void) {
                                                  .via = PLN_VIA_MAIN,
                                                  .local_port = LOCAL_PORT,
                                                  .at = NOW + i};
-        (void)pln_outside_observe(&outside, &observation, NOW + i);
+        (void)pln_outside_observe(&outside, &observation, (pln_now){.mono = NOW + i});
     }
     assert_int_equal(outside.verdict.mapping, POLLEN_NAT_MAPPING_HARD);
     return outside;

@@ -11,6 +11,8 @@
 
 #define LOCAL_PORT 60611
 #define NOW PLN_S(5000)
+#define NOW_AT(ns) ((pln_now){.mono = NOW + (ns), .wall = WALL})
+#define WALL 1767323045 /* 2026-01-02T03:04:05Z */
 #define SEEN "198.51.100.7:"
 
 static pollen_addr addr_of(const char *text) {
@@ -23,7 +25,7 @@ static pollen_addr addr_of(const char *text) {
 static pln_outside at_home(void) {
     pln_outside outside = {.port = 0};
     const pollen_addr local = addr_of("192.168.1.10:1");
-    assert_false(pln_outside_set_locals(&outside, &local, 1, LOCAL_PORT, NOW));
+    assert_false(pln_outside_set_locals(&outside, &local, 1, LOCAL_PORT, NOW_AT(0)));
     return outside;
 }
 
@@ -39,7 +41,7 @@ static pln_nat_observation word(uint8_t observer, const char *observer_addr, con
 static bool hear(pln_outside *outside, uint8_t observer, const char *observer_addr,
                  const char *seen) {
     const pln_nat_observation observation = word(observer, observer_addr, seen);
-    return pln_outside_observe(outside, &observation, NOW + observer);
+    return pln_outside_observe(outside, &observation, NOW_AT(observer));
 }
 
 static void assert_seen(const pln_outside *outside, size_t count, const char *const *texts) {
@@ -125,7 +127,7 @@ static void a_nat_that_does_not_count_is_where_it_is_seen(void **state) {
     hear(&outside, 1, "203.0.113.1:60611", SEEN "40000");
     hear(&outside, 2, "203.0.113.2:60611", SEEN "40001");
     const pollen_addr other = addr_of("192.168.43.5:1");
-    assert_true(pln_outside_set_locals(&outside, &other, 1, LOCAL_PORT, NOW + 9));
+    assert_true(pln_outside_set_locals(&outside, &other, 1, LOCAL_PORT, NOW_AT(9)));
     hear(&outside, 1, "203.0.113.1:60611", SEEN "40000");
     pln_outside_note_flows(&outside, 258);
     assert_seen(&outside, 1, (const char *const[]){SEEN "40000"});
@@ -163,7 +165,7 @@ static void each_peer_with_a_session_has_one_word(void **state) {
     hear(&outside, 2, "127.0.0.1:5000", "127.0.0.1:60611");
     pln_nat_observation other = word(1, "203.0.113.1:60611", SEEN "41000");
     other.via = 3; /* Its session moved to another socket. */
-    assert_false(pln_outside_observe(&outside, &other, NOW + 9));
+    assert_false(pln_outside_observe(&outside, &other, NOW_AT(9)));
     assert_observed(&outside, 0, 1, SEEN "41000");
     assert_observed(&outside, 1, 2, "127.0.0.1:60611");
     assert_null(pln_outside_observed_at(&outside, 2));

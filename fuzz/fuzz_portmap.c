@@ -152,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memset(&w, 0, sizeof w);
     w.now = PLN_S(5000);
     const pln_rng rng = pln_rng_from_seed(&w.seeded, 7);
-    pln_portmap_init(&w.pm, &rng, NULL);
+    pln_portmap_init(&w.pm, &rng);
     set_network(&w, 0);
     drain(&w);
     input in = {.data = data, .size = size};

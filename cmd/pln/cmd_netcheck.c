@@ -61,15 +61,33 @@ static void print_evidence(const json_t *evidence) {
     pln_columns_end(&columns);
 }
 
+static const word port_mappings[] = {
+    {"off", "nobody asked the router for it: pln up --port-mapping pcp"},
+    {"no_router", "no router to ask"},
+    {"asking", "the router is being asked"},
+    {"mapped", "the router forwards what comes there"},
+    {"nested", "the router is itself behind a NAT, so that few can use it"},
+    {"refused", "the router says no; it is asked again later"},
+    {"silent", "the router does not answer; it is asked again later"},
+};
+
 static const char *port_mapping(const json_t *protocols, const char *name) {
     const json_t *value = json_object_get(protocols, name);
     return json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "unknown";
 }
 
+static void print_port_mapping(const json_t *mapping) {
+    const char *state = pln_json_text(mapping, "state", "unknown");
+    const char *addr = pln_json_text(mapping, "external_addr", NULL);
+    printf("port mapping  %s%s%s: %s\n", state, addr != NULL ? " " : "", addr != NULL ? addr : "",
+           MEANING(port_mappings, state));
+    printf("router speaks pcp %s, nat-pmp %s, upnp %s\n", port_mapping(mapping, "pcp"),
+           port_mapping(mapping, "nat_pmp"), port_mapping(mapping, "upnp"));
+}
+
 static void print(const pln_cli *cli, const pln_request *request, const json_t *object) {
     const char *mapping = pln_json_text(object, "mapping", "unknown");
     const char *allocation = pln_json_text(object, "allocation", "unknown");
-    const json_t *protocols = json_object_get(object, "port_mapping");
     const json_t *addr;
     size_t i;
     (void)cli;
@@ -81,8 +99,7 @@ static void print(const pln_cli *cli, const pln_request *request, const json_t *
         printf(" %s", json_string_value(addr));
     }
     puts(i == 0 ? " unknown" : "");
-    printf("port mapping  pcp %s, nat-pmp %s, upnp %s\n", port_mapping(protocols, "pcp"),
-           port_mapping(protocols, "nat_pmp"), port_mapping(protocols, "upnp"));
+    print_port_mapping(json_object_get(object, "port_mapping"));
     if (json_array_size(json_object_get(object, "evidence")) == 0) {
         puts("evidence      none: no peer on another machine has told where it sees this node");
     } else {

@@ -24,6 +24,7 @@
 static const pln_opt opts[] = {
     {"port", 0, "N", "UDP port to listen on; 0 takes any (default: 60611)"},
     {"ips", 0, "A,B", "advertise these addresses instead of the interfaces'"},
+    {"port-mapping", 0, "HOW", "ask the router to forward the port: pcp (NAT-PMP too) or off"},
     {"detach", 'd', NULL, "return once the node listens; the log is in DIR/pln.log"},
     {"log-level", 0, "LEVEL", "error, warn, info or debug (default: info)"},
     {0},
@@ -31,6 +32,18 @@ static const pln_opt opts[] = {
 
 /* ---- Options ------------------------------------------------------------------------------------
  * */
+
+static pln_exit parse_mapping(pln_cli *cli, pln_daemon_mapping *ret) {
+    const char *how = pln_cli_text(cli, "port-mapping");
+    if (how == NULL) {
+        return PLN_EXIT_OK;
+    }
+    *ret = strcmp(how, "pcp") == 0 ? PLN_DAEMON_MAPPING_ON : PLN_DAEMON_MAPPING_OFF;
+    return *ret == PLN_DAEMON_MAPPING_ON || strcmp(how, "off") == 0
+               ? PLN_EXIT_OK
+               : pln_fail(cli, PLN_EXIT_USAGE, NULL, "--port-mapping '%s': expected pcp or off",
+                          how);
+}
 
 static pln_exit parse_options(pln_cli *cli, pln_daemon_options *ret) {
     pln_daemon_options options = {.log_level = PLN_LOG_INFO, .log_to_stderr = true};
@@ -43,6 +56,9 @@ static pln_exit parse_options(pln_cli *cli, pln_daemon_options *ret) {
     if (code == PLN_EXIT_OK && level != NULL && !pln_log_level_parse(level, &options.log_level)) {
         code = pln_fail(cli, PLN_EXIT_USAGE, NULL,
                         "--log-level '%s': expected error, warn, info or debug", level);
+    }
+    if (code == PLN_EXIT_OK) {
+        code = parse_mapping(cli, &options.mapping);
     }
     if (code == PLN_EXIT_OK) {
         code = pln_cli_socket(cli);

@@ -52,6 +52,17 @@ static void log_line(void *context, int level, const char *line) {
     pln_logfile_write(context, (pln_log_level)level, line);
 }
 
+/* A node that cannot ask its router works all the same. */
+static void map_port(pln_daemon *daemon, const pln_config *config, pollen_mesh *mesh) {
+    const pln_daemon_mapping how = daemon->options.mapping;
+    const bool on = how == PLN_DAEMON_MAPPING_ON ||
+                    (how == PLN_DAEMON_MAPPING_AS_CONFIGURED && config->maps_port);
+    const pollen_err err = pollen_mesh_map_port(mesh, on);
+    if (err != POLLEN_OK) {
+        pln_logfile_printf(&daemon->log, PLN_LOG_WARN, "port mapping: %s", pollen_strerror(err));
+    }
+}
+
 static pollen_err create_mesh(pln_daemon *daemon, const pollen_credentials *credentials,
                               const pln_config *config, uint16_t port, pollen_mesh **ret) {
     pollen_mesh_config mesh;
@@ -70,7 +81,11 @@ static pollen_err create_mesh(pln_daemon *daemon, const pollen_credentials *cred
     mesh.log = log_line;
     mesh.log_context = &daemon->log;
     mesh.log_level = (int)daemon->options.log_level;
-    return pollen_mesh_create(&mesh, ret);
+    const pollen_err err = pollen_mesh_create(&mesh, ret);
+    if (err == POLLEN_OK) {
+        map_port(daemon, config, *ret);
+    }
+    return err;
 }
 
 static void destroy_mesh(pln_daemon *daemon) {
@@ -131,6 +146,9 @@ static pollen_err use_credentials(pln_daemon *daemon, const pollen_credentials *
                                   const pln_config *config) {
     pollen_mesh *mesh = pln_daemon_enter(daemon);
     pollen_err err = mesh == NULL ? POLLEN_ECLOSED : pollen_mesh_update_cert(mesh, credentials);
+    if (err == POLLEN_OK) {
+        map_port(daemon, config, mesh);
+    }
     pln_daemon_leave(daemon);
     if (err == POLLEN_ECLUSTER || err == POLLEN_EINVAL) {
         err = replace_mesh(daemon, credentials, config);

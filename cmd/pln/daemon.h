@@ -28,10 +28,18 @@
 
 enum { PLN_DAEMON_ADDRS_MAX = 32 };
 
+/* Whether the router is asked to forward our port. */
+typedef enum pln_daemon_mapping {
+    PLN_DAEMON_MAPPING_AS_CONFIGURED,
+    PLN_DAEMON_MAPPING_ON,
+    PLN_DAEMON_MAPPING_OFF,
+} pln_daemon_mapping;
+
 typedef struct pln_daemon_options {
     uint16_t port;                         /* 0: any. */
     pollen_addr ips[PLN_DAEMON_ADDRS_MAX]; /* Instead of those of the interfaces; port 0. */
     size_t ip_count;
+    pln_daemon_mapping mapping;
     pln_log_level log_level;
     bool log_to_stderr;
 } pln_daemon_options;

@@ -89,10 +89,9 @@ static bool can_sign(pollen_mesh *mesh) {
 }
 
 static json_t *nat_json(pollen_mesh *mesh) {
-    pollen_nat_report report;
-    return pollen_mesh_nat_report(mesh, &report) == POLLEN_OK
-               ? pln_netcheck_json(&report, pln_clock_wall() * 1000)
-               : json_null();
+    pollen_err err;
+    json_t *nat = pln_netcheck_of(mesh, &err);
+    return err == POLLEN_OK ? nat : json_null();
 }
 
 json_t *pln_diagnosis_json(pln_daemon *daemon, pollen_mesh *mesh) {

@@ -133,7 +133,12 @@ static void check_addrs(pln_doctor *doctor) {
 static void check_nat(pln_doctor *doctor) {
     const json_t *nat = json_object_get(doctor->diagnosis, "nat");
     const char *mapping = pln_json_text(nat, "mapping", "unknown");
-    if (strcmp(mapping, "none") == 0) {
+    const json_t *port = json_object_get(nat, "port_mapping");
+    if (strcmp(pln_json_text(port, "state", "off"), "mapped") == 0) {
+        pln_report_add(&doctor->report, finding(PLN_PASS, "nat", NULL),
+                       "%s, and the router forwards %s to this node", mapping,
+                       pln_json_text(port, "external_addr", "a port"));
+    } else if (strcmp(mapping, "none") == 0) {
         pln_report_add(&doctor->report, finding(PLN_PASS, "nat", NULL),
                        "none: peers see this node at an address of its own");
     } else if (strcmp(mapping, "easy") == 0) {
@@ -143,7 +148,8 @@ static void check_nat(pln_doctor *doctor) {
         pln_report_add(
             &doctor->report,
             finding(PLN_WARN, "nat",
-                    "forward a UDP port to this node, and: pln up --port N --ips ADDRESS"),
+                    "pln up --port-mapping pcp; or forward a UDP port to this node, and: pln up "
+                    "--port N --ips ADDRESS"),
             "hard: it shows each peer another port, so that a direct way takes longer, "
             "or is not found at all");
     } else {

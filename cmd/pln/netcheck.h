@@ -9,6 +9,10 @@
 
 /* wall_ms is the time of the report, in Unix time.  Owner: a new reference; NULL when there is no
  * memory. */
-json_t *pln_netcheck_json(const pollen_nat_report *report, int64_t wall_ms);
+json_t *pln_netcheck_json(const pollen_nat_report *report, const pollen_port_mapping *mapping,
+                          int64_t wall_ms);
+
+/* The same of this mesh, now.  NULL with an error as well. */
+json_t *pln_netcheck_of(pollen_mesh *mesh, pollen_err *ret_err);
 
 #endif

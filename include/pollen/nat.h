@@ -115,14 +115,15 @@ typedef struct pollen_port_mapping {
 
 /*
  * Asks the router from now on, by PCP or NAT-PMP, to forward a UDP port to this mesh, keeps that
- * up, and tells other members of it; or gives it back, as closing the mesh does.  Off at first,
- * because it changes a machine that is not ours.  Does not wait.
+ * up, and tells other members of it.  Off at first, because it changes a machine that is not ours.
+ * Turning it on does not wait; turning it off gives the port back, as closing the mesh does, and
+ * waits for the router less than a second.
  *
  * Errors: POLLEN_EINVAL, POLLEN_ESYS, POLLEN_ECLOSED
  */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_map_port(pollen_mesh *mesh, bool on);
 
-/* How it stands.  Errors: POLLEN_EINVAL, POLLEN_ECLOSED */
+/* How it stands; off when the mesh has closed.  Errors: POLLEN_EINVAL */
 POLLEN_API POLLEN_MUST_USE pollen_err pollen_mesh_port_mapping(pollen_mesh *mesh,
                                                                pollen_port_mapping *ret_mapping);
 

@@ -310,7 +310,7 @@ enum { PLN_PORTMAP_REFUSED_MIN_S = 30, PLN_PORTMAP_REFUSED_MAX_S = 3600 };
 enum { PLN_PORTMAP_PCP_SENDINGS = 3, PLN_PORTMAP_PMP_SENDINGS = 6 };
 #define PLN_PORTMAP_PCP_WAIT PLN_S(3)
 #define PLN_PORTMAP_PMP_WAIT PLN_MS(250)
-enum { PLN_PORTMAP_RELEASE_SENDINGS = 3 }; /* At NAT-PMP's pace: somebody waits for our end. */
+enum { PLN_PORTMAP_RELEASE_SENDINGS = 2 }; /* At NAT-PMP's pace: somebody waits for our end. */
 
 /* ---- Times ----------------------------------------------------------------------------------- */
 

@@ -38,13 +38,9 @@ static void set_report(pln_portmap *pm, pollen_port_mapping_state state,
     if (pm->report.state == state && pollen_addr_equal(&pm->report.external, addr)) {
         return;
     }
-    char text[POLLEN_ADDR_TEXT_BYTES];
     pm->report.state = state;
     pm->report.external = *addr;
     pm->changed = true;
-    pln_logf(pm->log, PLN_LOG_INFO, "portmap", "port mapping: %s%s%s",
-             pollen_port_mapping_state_name(state), addr->port != 0 ? " " : "",
-             addr->port != 0 ? pollen_addr_format(addr, text) : "");
 }
 
 static void set_protocol(pln_portmap *pm, bool is_pcp, pollen_port_mapping_protocol value) {
@@ -198,9 +194,8 @@ static void give_up_step(pln_portmap *pm, pln_ts now) {
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-void pln_portmap_init(pln_portmap *pm, const pln_rng *rng, const pln_log *log) {
-    *pm =
-        (pln_portmap){.rng = *rng, .log = log, .answer_by = PLN_TS_NEVER, .next_at = PLN_TS_NEVER};
+void pln_portmap_init(pln_portmap *pm, const pln_rng *rng) {
+    *pm = (pln_portmap){.rng = *rng, .answer_by = PLN_TS_NEVER, .next_at = PLN_TS_NEVER};
 }
 
 static bool is_same(const pln_portmap_network *a, const pln_portmap_network *b) {
@@ -213,6 +208,7 @@ static void forget_network(pln_portmap *pm) {
     pm->epoch.known = false;
     pm->report.pcp = pm->report.nat_pmp = POLLEN_PORT_MAPPING_UNTRIED;
     pm->report.gateway = (pollen_addr){.port = 0};
+    pm->changed = true;
 }
 
 void pln_portmap_set_network(pln_portmap *pm, const pln_portmap_network *network, pln_ts now) {
@@ -291,14 +287,9 @@ static bool passes_by_itself(uint16_t result) {
            result == PLN_PCP_USER_EX_QUOTA || result == PLN_PCP_CANNOT_PROVIDE_EXTERNAL;
 }
 
-static void tell_refused(const pln_portmap *pm, const char *protocol, uint16_t result) {
-    pln_logf(pm->log, PLN_LOG_DEBUG, "portmap", "port mapping: %s says no (%u)", protocol, result);
-}
-
 /* NAT-PMP is tried after a refusal too: a router with both may hold a mapping against us that a
  * killed node left with another nonce, which NAT-PMP does not know of. */
 static void handle_pcp_refused(pln_portmap *pm, const pln_portmap_answer *answer, pln_ts now) {
-    tell_refused(pm, "PCP", answer->result);
     pm->refused_s = clamp(answer->lifetime_s, PLN_PORTMAP_REFUSED_MIN_S, PLN_PORTMAP_REFUSED_MAX_S);
     if (is_mapped(pm) || passes_by_itself(answer->result)) {
         end_in_vain(pm, now);
@@ -336,7 +327,6 @@ static void handle_pmp_address(pln_portmap *pm, const pln_portmap_answer *answer
     }
     set_spoken(pm, false);
     if (answer->result != PLN_PORTMAP_SUCCESS) {
-        tell_refused(pm, "NAT-PMP", answer->result);
         end_in_vain(pm, now);
         return;
     }
@@ -352,7 +342,6 @@ static void handle_pmp_map(pln_portmap *pm, const pln_portmap_answer *answer, bo
     }
     if (answer->result != PLN_PORTMAP_SUCCESS || answer->external.port == 0 ||
         answer->lifetime_s < PLN_PORTMAP_GRANTED_MIN_S) {
-        tell_refused(pm, "NAT-PMP", answer->result);
         end_in_vain(pm, now);
         return;
     }
@@ -396,7 +385,6 @@ static void handle_answer(pln_portmap *pm, const pln_portmap_answer *answer, pln
     }
     const bool restarted = !check_epoch(pm, answer->epoch_s, now);
     if (restarted) {
-        pln_logf(pm->log, PLN_LOG_INFO, "portmap", "port mapping: the router has restarted");
         hurry(pm, now);
     }
     switch (answer->kind) {

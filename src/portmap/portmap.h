@@ -20,7 +20,6 @@
 #include <pollen/nat.h>
 
 #include "base/datagram.h"
-#include "base/log.h"
 #include "base/rng.h"
 #include "base/time.h"
 #include "portmap/packet.h"
@@ -51,7 +50,6 @@ typedef struct pln_portmap_epoch {
 /* Embedded; nothing is allocated. */
 typedef struct pln_portmap {
     pln_rng rng;
-    const pln_log *log;          /* Borrowed for life; may be NULL. */
     pln_portmap_network network; /* The gateway's port is 0 when there is none. */
     pollen_port_mapping report;
     bool changed; /* Since poll_change. */
@@ -77,8 +75,7 @@ typedef struct pln_portmap {
     pln_ts next_at; /* While idle: the next round, or renewal. */
 } pln_portmap;
 
-/* Owner: log is borrowed. */
-void pln_portmap_init(pln_portmap *pm, const pln_rng *rng, const pln_log *log);
+void pln_portmap_init(pln_portmap *pm, const pln_rng *rng);
 
 /* Where we are now; the same again changes nothing.  Another network begins anew: a mapping at the
  * former router is forgotten, which it will be there as well when it expires.  NULL: no router. */

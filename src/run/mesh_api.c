@@ -89,6 +89,7 @@ static void init_shared(pollen_mesh *mesh) {
     pln_eventq_init(&mesh->events, &mesh->hash_key);
     pln_monitor_init(&mesh->life_monitor);
     pln_writer_init(&mesh->writer, mesh);
+    pln_port_mapper_init(&mesh->port_mapper, mesh);
     pthread_mutex_init(&mesh->turn, NULL);
     atomic_store(&mesh->driver, (uintptr_t)pthread_self());
     atomic_store(&mesh->deadline, 0);
@@ -102,6 +103,7 @@ static void free_mesh(pollen_mesh *mesh) {
     pln_sockets_fini(&mesh->sockets);
     pln_udp_close(&mesh->udp);
     pln_writer_fini(&mesh->writer);
+    pln_port_mapper_fini(&mesh->port_mapper);
     pln_saver_fini(&mesh->saver);
     pln_ledger_writer_fini(&mesh->ledger);
     pln_nat_file_fini(&mesh->nat_file);
@@ -255,6 +257,7 @@ void pollen_mesh_close(pollen_mesh *mesh) {
     if (!first) {
         return;
     }
+    pln_port_mapper_stop(&mesh->port_mapper);
     stop_loop(mesh);
     pthread_mutex_lock(&monitor->lock);
     set_life_locked(mesh, PLN_LIFE_CLOSED);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The public functions about the NAT in front of us. */
+/* The public functions about the NAT in front of us, and the router. */
 #include <pollen/nat.h>
 
 #include "base/assert.h"
@@ -69,4 +69,29 @@ pollen_err pollen_mesh_nat_report(pollen_mesh *mesh, pollen_nat_report *ret_repo
         return POLLEN_EINVAL;
     }
     return pln_request(mesh, query_nat, ret_report);
+}
+
+/* ---- Port mapping ---------------------------------------------------------------------------- */
+
+pollen_err pollen_mesh_map_port(pollen_mesh *mesh, bool on) {
+    pln_last_error_clear();
+    if (mesh == NULL) {
+        return POLLEN_EINVAL;
+    }
+    if (on) {
+        return pln_port_mapper_start(&mesh->port_mapper);
+    }
+    pln_port_mapper_stop(&mesh->port_mapper);
+    return POLLEN_OK;
+}
+
+pollen_err pollen_mesh_port_mapping(pollen_mesh *mesh, pollen_port_mapping *ret_mapping) {
+    pln_last_error_clear();
+    if (mesh == NULL || ret_mapping == NULL) {
+        return POLLEN_EINVAL;
+    }
+    pthread_mutex_lock(&mesh->port_mapper.lock);
+    *ret_mapping = mesh->port_mapper.report;
+    pthread_mutex_unlock(&mesh->port_mapper.lock);
+    return POLLEN_OK;
 }

@@ -2,7 +2,7 @@
 /*
  * The mesh object.  Its fields are grouped by who may touch them; whatever is shared sits behind
  * the lock of its own part.  Locks are leaves, taken last and one at a time, but for two that are
- * taken before them: `turn`, and a pollen_cancel's (wait.h).
+ * taken before them: `turn` (of the loop, and of the port mapper), and a pollen_cancel's (wait.h).
  */
 #ifndef PLN_RUN_RUNTIME_H
 #define PLN_RUN_RUNTIME_H
@@ -18,6 +18,7 @@
 #include "run/ledger_writer.h"
 #include "run/nat_file.h"
 #include "run/loop_epoll.h"
+#include "run/port_mapper.h"
 #include "run/saver.h"
 #include "run/sockets.h"
 #include "run/stream.h"
@@ -70,6 +71,7 @@ struct pollen_mesh {
     pln_acceptq accepts;
     pln_eventq events;
     pln_writer writer;
+    pln_port_mapper port_mapper;
     pthread_mutex_t turn;     /* External loop: held while a turn runs; taken before all others. */
     atomic_uintptr_t driver;  /* External loop: the thread that dispatched last. */
     atomic_uintptr_t owner;   /* The thread that is in a turn, for PLN_ASSERT_LOOP(). */

@@ -83,6 +83,18 @@ static pollen_err read_public(const pln_yaml_node *root, pln_config *config, cha
     return pln_yaml_fail(node, "public must be true or false", why);
 }
 
+static pollen_err read_port_mapping(const pln_yaml_node *root, pln_config *config, char *why) {
+    const pln_yaml_node *node = pln_yaml_get(root, "portMapping");
+    if (node == NULL) {
+        return POLLEN_OK;
+    }
+    config->maps_port = node->kind == PLN_YAML_SCALAR && strcmp(node->text, "pcp") == 0;
+    if (config->maps_port || (node->kind == PLN_YAML_SCALAR && strcmp(node->text, "off") == 0)) {
+        return POLLEN_OK;
+    }
+    return pln_yaml_fail(node, "portMapping must be pcp or off", why);
+}
+
 /* After each address, so that the search for duplicates stays short. */
 static pollen_err check_counts(const pln_bootstraps *list, const pln_yaml_node *node, char *why) {
     bool fits = list->count <= PLN_BOOTSTRAP_MAX;
@@ -181,6 +193,9 @@ static pollen_err read_root(const pln_yaml_node *root, pln_config *config, char 
         err = read_public(root, config, why);
     }
     if (err == POLLEN_OK) {
+        err = read_port_mapping(root, config, why);
+    }
+    if (err == POLLEN_OK) {
         err = read_peers(root, config, why);
     }
     sort(&config->bootstrap);
@@ -277,6 +292,9 @@ pollen_err pln_config_encode(const pln_config *config, pln_bytes *ret_text) {
     put_ttl(&out, "tlsIdentity", config->tls_identity_ttl);
     if (config->is_public) {
         pln_out_text(&out, "public: true\n");
+    }
+    if (config->maps_port) {
+        pln_out_text(&out, "portMapping: pcp\n");
     }
     if (out.bytes.size == 0) {
         pln_out_text(&out, "{}\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config.yaml, the reference's settings file: bootstrap peers, lifetimes of certificates, and
- * whether the node is publicly reachable.
+ * config.yaml, the reference's settings file: bootstrap peers, lifetimes of certificates, whether
+ * the node is publicly reachable; and, which is ours, whether the router is asked for a port.
  *
  * The canonical form has peers sorted by key, addresses normalised, without duplicates and sorted,
  * defaults omitted; saving what was loaded gives equal bytes from the second save on.
@@ -18,6 +18,7 @@ typedef struct pln_config {
     int64_t admin_ttl;
     int64_t tls_identity_ttl;
     bool is_public;
+    bool maps_port; /* By PCP or NAT-PMP. */
 } pln_config;
 
 #define PLN_MEMBERSHIP_TTL_DEFAULT (365ll * 86400)

@@ -30,6 +30,8 @@ static const char *text_at(const json_t *array, size_t i, const char *key) {
     return json_string_value(json_object_get(json_array_get(array, i), key));
 }
 
+static const pollen_port_mapping off;
+
 static void a_verdict_comes_with_its_evidence(void **state) {
     pollen_nat_report report = {.mapping = POLLEN_NAT_MAPPING_EASY,
                                 .allocation = POLLEN_NAT_ALLOCATION_PRESERVING,
@@ -39,7 +41,7 @@ static void a_verdict_comes_with_its_evidence(void **state) {
     report.evidence[1] = evidence(2, "203.0.113.5:60611", "counted");
     report.evidence[2] = evidence(3, "192.168.1.7:60611", "inside");
     report.evidence[3] = evidence(4, "203.0.113.5:61000", "same_address");
-    json_t *object = pln_netcheck_json(&report, NOW_S * 1000LL);
+    json_t *object = pln_netcheck_json(&report, &off, NOW_S * 1000LL);
     assert_non_null(object);
     const json_t *list = json_object_get(object, "evidence");
     const json_t *addrs = json_object_get(object, "public_addrs");
@@ -58,7 +60,7 @@ static void a_verdict_comes_with_its_evidence(void **state) {
 static void what_nobody_told_is_unknown(void **state) {
     const pollen_nat_report report = {.mapping = POLLEN_NAT_MAPPING_UNKNOWN};
     (void)state;
-    json_t *object = pln_netcheck_json(&report, NOW_S * 1000LL);
+    json_t *object = pln_netcheck_json(&report, &off, NOW_S * 1000LL);
     const json_t *protocols = json_object_get(object, "port_mapping");
     assert_string_equal(json_string_value(json_object_get(object, "mapping")), "unknown");
     assert_string_equal(json_string_value(json_object_get(object, "allocation")), "unknown");
@@ -67,6 +69,30 @@ static void what_nobody_told_is_unknown(void **state) {
     assert_true(json_is_null(json_object_get(protocols, "pcp")));
     assert_true(json_is_null(json_object_get(protocols, "nat_pmp")));
     assert_true(json_is_null(json_object_get(protocols, "upnp")));
+    assert_true(json_is_null(json_object_get(protocols, "external_addr")));
+    assert_true(json_is_null(json_object_get(protocols, "gateway_addr")));
+    assert_string_equal(json_string_value(json_object_get(protocols, "state")), "off");
+    json_decref(object);
+}
+
+static void what_a_router_was_asked_is_told(void **state) {
+    const pollen_nat_report report = {.mapping = POLLEN_NAT_MAPPING_UNKNOWN};
+    const pollen_port_mapping mapping = {.state = POLLEN_PORT_MAPPING_MAPPED,
+                                         .pcp = POLLEN_PORT_MAPPING_UNSPOKEN,
+                                         .nat_pmp = POLLEN_PORT_MAPPING_SPOKEN,
+                                         .gateway = addr("192.168.1.1:5351"),
+                                         .external = addr("203.0.113.5:60611")};
+    (void)state;
+    json_t *object = pln_netcheck_json(&report, &mapping, NOW_S * 1000LL);
+    const json_t *told = json_object_get(object, "port_mapping");
+    assert_true(json_is_false(json_object_get(told, "pcp")));
+    assert_true(json_is_true(json_object_get(told, "nat_pmp")));
+    assert_true(json_is_null(json_object_get(told, "upnp")));
+    assert_string_equal(json_string_value(json_object_get(told, "state")), "mapped");
+    assert_string_equal(json_string_value(json_object_get(told, "gateway_addr")),
+                        "192.168.1.1:5351");
+    assert_string_equal(json_string_value(json_object_get(told, "external_addr")),
+                        "203.0.113.5:60611");
     json_decref(object);
 }
 
@@ -74,6 +100,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_verdict_comes_with_its_evidence),
         cmocka_unit_test(what_nobody_told_is_unknown),
+        cmocka_unit_test(what_a_router_was_asked_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,6 +280,25 @@ static void a_lifetime_below_a_second_is_refused(void **state) {
     assert_int_equal(try_config("certTTLs: {admin: '0'}\n"), POLLEN_OK);
 }
 
+static void port_mapping_is_asked_for_by_name_and_kept(void **state) {
+    static const char text[] = "portMapping: pcp\n";
+    pln_config config;
+    pln_bytes out;
+    (void)state;
+    assert_int_equal(try_config("portMapping: off\n"), POLLEN_OK);
+    assert_int_equal(try_config("portMapping: true\n"), POLLEN_ECONFIG);
+    assert_int_equal(try_config("portMapping: upnp\n"), POLLEN_ECONFIG);
+    assert_int_equal(try_config("portMapping: [pcp]\n"), POLLEN_ECONFIG);
+    assert_int_equal(pln_config_decode("{}\n", 3, &config, NULL), POLLEN_OK);
+    assert_false(config.maps_port);
+    assert_int_equal(pln_config_decode(text, sizeof text - 1, &config, NULL), POLLEN_OK);
+    assert_true(config.maps_port);
+    assert_int_equal(pln_config_encode(&config, &out), POLLEN_OK);
+    assert_int_equal(out.size, sizeof text - 1);
+    assert_memory_equal(out.data, text, out.size);
+    pln_bytes_fini(&out);
+}
+
 static void a_config_over_its_limits_is_refused(void **state) {
     (void)state;
     static char text[128 * 1024];
@@ -757,6 +776,7 @@ int main(void) {
         cmocka_unit_test(a_saved_config_is_stable),
         cmocka_unit_test(aliases_tags_depth_and_double_keys_are_refused),
         cmocka_unit_test(a_lifetime_below_a_second_is_refused),
+        cmocka_unit_test(port_mapping_is_asked_for_by_name_and_kept),
         cmocka_unit_test(a_config_over_its_limits_is_refused),
         cmocka_unit_test(every_truncation_of_a_config_ends_well),
         cmocka_unit_test(an_address_that_could_not_be_read_back_is_not_saved),

@@ -78,8 +78,6 @@ class Bench:
         self.random = random.Random(f"{options.seed} {pair}")
         self.place = Topology(pair, options.publics)
         self.observers = [(public, public.space.udp(public.port, "::")) for public in self.place.publics]
-        for _, sock in self.observers:
-            sock.settimeout(ANSWER_S)
 
     def close(self):
         for _, sock in self.observers:
@@ -106,7 +104,9 @@ class Bench:
         """One punch between two that know nothing; its result as a plain dictionary."""
         result = {"pair": list(self.pair), "number": number, "direct": False, "why": None}
         try:
+            self._drop_late_looks()
             self._introduce(sides, result)
+            self._make_noise(result)
             self._punch(sides, result)
         except Failure as failure:
             result["why"] = str(failure)
@@ -123,20 +123,41 @@ class Bench:
             side.tell("target", LAN, _address(other.place.address, other.place.port))
 
     def verdict(self, side):
+        """What the side makes of how the public hosts see it, in the puncher's words."""
         v6 = ":" in side.place.address
         side.tell("local", _address(side.place.address, side.place.port))
-        for public, sock in self.observers:
-            observer = _address(public.address6 if v6 else public.address, public.port)
-            for _ in range(20):  # what is lost on the way is asked again
+        waiting = {sock: _address(public.address6 if v6 else public.address, public.port)
+                   for public, sock in self.observers}
+        for _ in range(20):  # What is lost on the way is asked again.
+            for observer in waiting.values():
                 side.tell("look", observer)
-                source = _hear(sock)
-                if source:
-                    break
-            else:
-                raise Failure(f"{side.place.space.name} is not seen by {public.space.name}")
-            side.tell("seen", observer, source)
+            self._note_looks(side, waiting)
+            if not waiting:
+                break
+        else:
+            raise Failure(f"{side.place.space.name} is not seen by {', '.join(waiting.values())}")
         side.tell("judge")
         return side.answer("nat")
+
+    @staticmethod
+    def _note_looks(side, waiting):
+        """Tells the side where its looks came from, until each has come or for a while."""
+        end = time.monotonic() + 0.3
+        while waiting and time.monotonic() < end:
+            for sock in pause(end - time.monotonic(), *waiting):
+                source = sock.recvfrom(64)[1]
+                side.tell("seen", waiting.pop(sock), _address(source[0].removeprefix("::ffff:"), source[1]))
+
+    def _drop_late_looks(self):
+        for _, sock in self.observers:
+            while pause(0, sock):
+                sock.recvfrom(64)
+
+    def _make_noise(self, result):
+        """Flows of other programs on both sides, up to so many, that move what a NAT counts."""
+        result["noise"] = [self.random.randint(0, self.options.noise) for _ in "ab"]
+        for site, count in zip((self.place.a, self.place.b), result["noise"], strict=True):
+            site.make_noise(self.place.publics[0], count)
 
     def _punch(self, sides, result):
         before = [self._sent(side) for side in sides]
@@ -144,7 +165,7 @@ class Bench:
         for side in sides:
             side.tell("punch", BEGIN_MS + round(self.random.uniform(0, self.options.skew)), budget)
         end = time.monotonic() + self.options.limit + 1
-        while not all(side.won for side in sides) and not all(side.over for side in sides):
+        while not all(side.over for side in sides):
             if time.monotonic() > end:
                 break
             pause(0.1, *(side.process.stdout for side in sides))
@@ -153,6 +174,8 @@ class Bench:
         result["packets"] = [self._sent(side) - early for side, early in zip(sides, before, strict=True)]
         result["flows"] = max((space.flows() for space in self.place.routers()), default=0)
         result["ends"] = [side.over for side in sides]
+        result["probes"] = [int(side.over[2]) if side.over else None for side in sides]
+        result["over_seconds"] = [float(side.over[6]) / 1000 if side.over else None for side in sides]
         if all(side.won for side in sides):
             result["direct"] = True
             result["seconds"] = max(side.won[0] for side in sides)
@@ -164,15 +187,6 @@ class Bench:
     def _sent(side):
         space, link = (side.place.routers[-1][0], "wan") if side.place.routers else (side.place.space, "eth0")
         return space.packets(link)[1]
-
-
-def _hear(sock):
-    try:
-        sock.settimeout(0.3)
-        _, source = sock.recvfrom(64)
-    except TimeoutError:
-        return None
-    return _address(source[0].removeprefix("::ffff:"), source[1])
 
 
 def _address(host, port):

@@ -78,7 +78,7 @@ class Engines:
 
     def __init__(self, options):
         settings = argparse.Namespace(puncher=options.puncher, publics=3, seed=options.seed, limit=10.0, skew=20.0,
-                                      forward=())
+                                      noise=0, forward=())
         self.bench = engine.Bench(("plain", "plain"), settings)
         shorten_timeouts(self.bench.place, self.TIMEOUT_S)
         self.sides = self.bench.sides()

@@ -14,11 +14,10 @@
  *   target KIND ADDR                where to aim
  *   punch WAIT_MS BUDGET_MS         starts, so long from now, for so long
  *   fresh PEER                      begins anew, with the peer of this number: what was told is
- *                                   forgotten, the punch under way ends, its sockets are given back;
- *                                   answers: fresh
+ *                                   forgotten, the punch ends, its sockets are closed; says: fresh
  *
  * It answers with `try MS METHOD` and `hole MS METHOD`, once with `won MS METHOD`, and with `over
- * END METHOD PROBES ANSWERS WAYS SOCKETS`.  In place of the handshake both sides ask along each way
+ * END METHOD PROBES ANSWERS WAYS SOCKETS MS`.  In place of the handshake both sides ask along each way
  * that may be tried and each hole, and the answer to that is what wins.
  */
 #include <errno.h>
@@ -255,9 +254,10 @@ static void take_event(puncher *p, const pln_sock_event *event) {
         add_dial(p, event);
         return;
     case PLN_SOCK_OVER:
-        printf("over %s %s %zu %zu %zu %zu\n", pln_punch_end_name(event->end),
+        printf("over %s %s %zu %zu %zu %zu %.3f\n", pln_punch_end_name(event->end),
                pln_punch_method_name(event->stats.method), event->stats.probes_sent,
-               event->stats.answers_sent, event->stats.ways_used, event->stats.sockets_opened);
+               event->stats.answers_sent, event->stats.ways_used, event->stats.sockets_opened,
+               since_start(p));
         return;
     }
 }

@@ -73,7 +73,7 @@ class Complaints(unittest.TestCase):
         cls.folder.cleanup()
 
     def bench(self, *pair):
-        options = argparse.Namespace(forward=(), patience=60, settle=20, limit=60.0, keep=None, seed=1)
+        options = argparse.Namespace(forward=(), patience=60, settle=20, limit=60.0, keep=None, seed=1, noise=0)
         made = Bench(pair, self.cluster, os.path.join(self.folder.name, "-".join(pair)), options)
         self.addCleanup(made.close)
         return made

@@ -21,7 +21,7 @@ UNKNOWN, PRESERVING, SEQUENTIAL, RANDOM = "0", "1", "2", "3"
 
 class Case(unittest.TestCase):
     def bench(self, *pair):
-        options = argparse.Namespace(puncher=PUNCHER, publics=3, seed=1, limit=20.0, skew=20.0, forward=())
+        options = argparse.Namespace(puncher=PUNCHER, publics=3, seed=1, limit=20.0, skew=20.0, noise=0, forward=())
         made = engine.Bench(pair, options)
         self.addCleanup(made.close)
         return made

@@ -25,6 +25,7 @@ SITES = ("public", *(model for model in nat.MODELS if model != "firewall"), *CAR
 SHARED = ("lan", "hairpin")
 PORTS = {"a": 60611, "b": 60612}
 PUBLIC_PORT = 60611
+NOISE_PORT = 9  # Nobody listens there.
 _ROUTER = {"ipv4__ip_forward": 1, "ipv6__conf__all__forwarding": 1}
 _EVERYWHERE = {
     # A reply may leave by another link than the one it would be sent to.
@@ -43,6 +44,13 @@ class Node:
         self.address6 = None      # a second one, of a public host
         self.wan_address = None   # as the core sees it
         self.routers = []         # (space, model)
+
+    def make_noise(self, to, count):
+        """So many flows that the host begins to somebody, as other programs on it do."""
+        v6 = ":" in self.address
+        for _ in range(count):
+            with self.space.udp(host="::" if v6 else "0.0.0.0") as sock:
+                sock.sendto(b"noise", (to.address6 if v6 else to.address, NOISE_PORT))
 
 
 class Topology:

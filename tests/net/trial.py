@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One trial: two real nodes that know one root meet, or do not, through whatever lies between them."""
 import os
+import random
 import shutil
 import threading
 import time
@@ -78,6 +79,7 @@ class Bench:
     def __init__(self, pair, cluster, folder, options):
         self.pair, self.cluster, self.folder, self.options = pair, cluster, folder, options
         os.makedirs(folder, 0o755, exist_ok=True)
+        self.random = random.Random(f"{options.seed} {pair}")
         self.place = Topology(pair, cluster.publics)
 
     def close(self):
@@ -127,9 +129,12 @@ class Bench:
         wait_for("a is up", first.up)
         wait_for("a's session with the root", lambda: first.peer(self.cluster.ids["r1"]), patience)
         result["observers"] = self._observers(first, publics)
+        result["noise"] = [self.random.randint(0, self.options.noise) for _ in "ab"]
+        first.place.make_noise(self.place.publics[0], result["noise"][0])
         before = self._counts()
         last.start()
         wait_for("b is up", last.up)
+        last.place.make_noise(self.place.publics[0], result["noise"][1])
         met = wait_for("b's session with the root", lambda: last.peer(self.cluster.ids["r1"]), patience)
         self._until_direct(nodes, ids, met[0], result)
         after = self._counts()

@@ -69,10 +69,19 @@ static bool is_of_nat(const pollen_addr *addr) {
  * which opens the way from inside, if there is anybody who could see to one.
  */
 static bool leaves_nat_to_punch(const pln_node *node, const pollen_key *peer) {
+    return is_behind_nat(node, peer) && pln_errands_can_ask(&node->punching.errands, peer);
+}
+
+static bool is_first_attempt(const pln_node *node, const pollen_key *peer) {
     pollen_peer info;
-    return is_behind_nat(node, peer) &&
-           pollen_peer_store_find(node->store, peer, &info) == POLLEN_OK &&
-           info.stage_attempts == 0 && pln_errands_can_ask(&node->punching.errands, peer);
+    return pollen_peer_store_find(node->store, peer, &info) == POLLEN_OK &&
+           info.stage_attempts == 0;
+}
+
+/* A coordinator has introduced us, and what is known of the peer is being tried. */
+static bool is_being_punched(const pln_node *node, const pollen_key *peer) {
+    const pln_errand *errand = pln_errands_find(&node->punching.errands, peer);
+    return errand != NULL && errand->punching;
 }
 
 static size_t paths_to(const pollen_addr *addrs, size_t addr_count, bool without_nat,
@@ -114,6 +123,17 @@ static void dial(pln_node *node, const pollen_peer_output *output, const pollen_
                      output->deadline_ns, node->now);
 }
 
+/* A direct attempt.  The first one leaves to a punch what that does better. */
+static void attempt(pln_node *node, const pollen_peer_output *output) {
+    const bool first = is_first_attempt(node, &output->peer);
+    if (first && is_being_punched(node, &output->peer)) {
+        request_punch(node, output);
+        return;
+    }
+    dial(node, output, output->addrs, output->addr_count,
+         first && leaves_nat_to_punch(node, &output->peer));
+}
+
 static void probe(pln_node *node, const pollen_peer_output *output) {
     pln_path paths[POLLEN_PEER_ADDRS_MAX];
     const size_t count = paths_to(output->addrs, output->addr_count, false, paths);
@@ -131,8 +151,7 @@ static void carry_out(pln_node *node, const pollen_peer_output *output) {
     case POLLEN_PEER_OUTPUT_CONNECTED:
         return;
     case POLLEN_PEER_OUTPUT_ATTEMPT_CONNECT:
-        dial(node, output, output->addrs, output->addr_count,
-             leaves_nat_to_punch(node, &output->peer));
+        attempt(node, output);
         return;
     case POLLEN_PEER_OUTPUT_ATTEMPT_EAGER_CONNECT:
         dial(node, output, &output->addr, 1, false);

@@ -230,8 +230,6 @@ void pln_errands_started(pln_errands *errands, pln_errand *errand, const pln_pun
                          pln_now now) {
     PLN_ASSERT(pln_key_equal(&errand->peer, &to->peer));
     errand->punching = true;
-    errand->one_shot = to->one_shot;
-    errand->ours = to->ours;
     errand->theirs = to->theirs;
     plan(errands, errand,
          is_vague(errand) ? pln_ts_add(now.mono, ask_again[errand->asks]) : errand->deadline);

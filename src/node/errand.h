@@ -12,6 +12,7 @@
 #include "base/heap.h"
 #include "mesh/mesh.h"
 #include "node/neighbours.h"
+#include "node/sightings.h"
 #include "sock/sock.h"
 #include "state/state.h"
 
@@ -29,8 +30,8 @@ struct pln_errand {
     bool wanted;   /* By us, not just by who sent a trigger. */
     bool speaks_2; /* So a trigger said of the peer. */
     bool punching; /* A trigger has come; planned with these: */
-    bool one_shot;
-    pln_nat_brief ours, theirs;
+    pln_nat_brief theirs;
+    pln_sightings sightings; /* Of the peer, by who sent triggers. */
     size_t asked_count;
     pollen_key asked[PLN_ERRAND_COORDINATORS_MAX];
     unsigned triggers[PLN_ERRAND_COORDINATORS_MAX]; /* That each may send for having been asked. */

@@ -59,7 +59,8 @@ static void dial(pln_holes *holes, pln_hole *hole, pln_now now) {
                      pln_ts_add(now.mono, DIAL_TIME), now);
 }
 
-void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path, pln_now now) {
+void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path, bool shared,
+                   pln_now now) {
     if (holes->count >= PLN_HOLES_MAX || pln_mesh_has_session(holes->mesh, peer) ||
         pln_holes_has(holes, peer, path)) {
         return;
@@ -73,7 +74,7 @@ void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *pat
     pln_timer_init(&hole->timer);
     DL_APPEND(holes->list, hole);
     holes->count++;
-    const bool yields = pln_key_compare(&holes->self, peer) > 0;
+    const bool yields = shared && pln_key_compare(&holes->self, peer) > 0;
     if (!yields || !pln_heap_set(&holes->timers, &hole->timer, pln_ts_add(now.mono, YIELD))) {
         dial(holes, hole, now);
     }

@@ -29,9 +29,10 @@ typedef struct pln_holes {
 void pln_holes_init(pln_holes *holes, pln_mesh *mesh, pln_sock *sock, const pollen_key *self);
 void pln_holes_fini(pln_holes *holes); /* Accepts a zeroed one. */
 
-/* Dials along it, now or a moment later; nothing when the peer has a session, there are
- * PLN_HOLES_MAX, or there is no memory. */
-void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path, pln_now now);
+/* Dials along it, at once or, when the peer may do so as well (shared), a moment later; nothing
+ * when it is there already, the peer has a session, there are PLN_HOLES_MAX, or no memory is. */
+void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path, bool shared,
+                   pln_now now);
 
 /* A dial with PLN_OP_HOLE is over. */
 void pln_holes_dialled(pln_holes *holes, const pln_mesh_event *event, pln_now now);

@@ -107,40 +107,18 @@ static bool may_trigger(pln_punching *punching, pln_errand *errand, const pollen
                            now);
 }
 
-static bool is_same_nat(const pln_nat_brief *a, const pln_nat_brief *b) {
-    return a->mapping == b->mapping && a->allocation == b->allocation;
-}
-
-static bool is_hard_pair(const pln_punch_plan *to) {
-    return to->ours.mapping == POLLEN_NAT_MAPPING_HARD &&
-           to->theirs.mapping == POLLEN_NAT_MAPPING_HARD;
-}
-
-/* Planned for other NATs than those that are known now, it would most likely fail.  A birthday is
- * what either kind of NAT needs while nothing is known, and costs too much to begin it again. */
-static bool is_outdated(const pln_punching *punching, const pln_errand *errand,
-                        const pln_punch_plan *to) {
-    pln_punch_stats stats;
-    const bool birthday =
-        pln_sock_get_stats(punching->sock, &to->peer, &stats) && stats.method == PLN_PUNCH_BIRTHDAY;
-    const bool same = is_same_nat(&errand->ours, &to->ours) &&
-                      is_same_nat(&errand->theirs, &to->theirs) && errand->one_shot == to->one_shot;
-    return errand->punching && !same && (!birthday || is_hard_pair(to));
-}
-
-/* One that is under way goes on and is told of new addresses, or begins anew. */
-static pollen_err start_or_join(pln_punching *punching, const pln_errand *errand,
-                                const pln_punch_plan *to, pln_now now) {
-    const bool outdated = is_outdated(punching, errand, to);
-    if (outdated) {
-        pln_sock_cancel(punching->sock, &to->peer, now.mono);
+/* The coordinator's own view of the peer. */
+static void note_sighting(pln_punching *punching, pln_errand *errand, const pollen_key *from,
+                          const pln_punch_trigger *msg, pln_ts now) {
+    pln_session_info info;
+    if (pln_mesh_session_info(punching->mesh, from, &info) == POLLEN_OK) {
+        pln_sightings_add(&errand->sightings,
+                          &(pln_nat_observation){.observer = *from,
+                                                 .observer_addr = info.conn.path.remote,
+                                                 .seen = msg->peer_addr,
+                                                 .via = PLN_VIA_MAIN,
+                                                 .at = now});
     }
-    const pollen_err err = pln_sock_start(punching->sock, to, now.mono);
-    if (err != POLLEN_EAGAIN) {
-        return err;
-    }
-    (void)pln_sock_add_targets(punching->sock, &to->peer, to->targets, to->target_count, now.mono);
-    return POLLEN_OK;
 }
 
 static const pln_nat_brief no_nat = {.mapping = POLLEN_NAT_MAPPING_NONE};
@@ -180,9 +158,9 @@ static bool is_public(const pln_punching *punching, const pollen_key *peer) {
 }
 
 /* A coordinator that the peer met a moment ago knows less of it than another one, or than what the
- * peer tells everybody. */
+ * peer tells everybody, or than several of them see. */
 static pln_nat_brief theirs_of(const pln_punching *punching, const pln_errand *errand,
-                               const pln_punch_trigger *msg) {
+                               const pln_punch_trigger *msg, pln_ts now) {
     const pln_nat_brief told = pln_outside_brief_of_peer(&msg->whereabouts);
     if (told.mapping != POLLEN_NAT_MAPPING_UNKNOWN) {
         return told;
@@ -190,7 +168,9 @@ static pln_nat_brief theirs_of(const pln_punching *punching, const pln_errand *e
     if (errand->punching && errand->theirs.mapping != POLLEN_NAT_MAPPING_UNKNOWN) {
         return errand->theirs;
     }
-    return is_at_home(msg) || is_public(punching, &msg->peer) ? no_nat : told;
+    return is_at_home(msg) || is_public(punching, &msg->peer)
+               ? no_nat
+               : pln_sightings_judge(&errand->sightings, now);
 }
 
 /* Without a NAT of our own there is nothing to open, and the peer gets through to us.  Should its
@@ -200,23 +180,36 @@ static bool leaves_the_first_step(const pln_punch_plan *to) {
            to->theirs.mapping != POLLEN_NAT_MAPPING_NONE;
 }
 
+/* To a peer without NAT nothing has to be opened first. */
+static void dial_outright(pln_punching *punching, const pln_punch_plan *to, pln_now now) {
+    const bool wide_open = to->theirs.mapping == POLLEN_NAT_MAPPING_NONE &&
+                           to->ours.mapping != POLLEN_NAT_MAPPING_NONE;
+    if (wide_open && !pln_addr_is_private(&to->targets[0].addr)) {
+        const pln_path path = {.via = PLN_VIA_MAIN, .remote = to->targets[0].addr};
+        pln_holes_add(&punching->holes, &to->peer, &path, false, now);
+    }
+}
+
 static void start_punch(pln_punching *punching, pln_errand *errand, const pollen_key *from,
                         const pln_punch_trigger *msg, pln_now now) {
     PLN_ASSERT(pln_key_equal(&errand->peer, &msg->peer));
     PLN_ASSERT(!pln_key_equal(&msg->peer, &punching->self));
     errand->speaks_2 = errand->speaks_2 || msg->has_whereabouts;
+    note_sighting(punching, errand, from, msg, now.mono);
     pln_punch_plan to = {.peer = msg->peer,
                          .attempt = errand->attempt,
                          .ours = ours_of(punching, msg),
-                         .theirs = theirs_of(punching, errand, msg),
+                         .theirs = theirs_of(punching, errand, msg, now.mono),
                          .unasked = !errand->wanted,
                          .coordinator = *from,
                          .one_shot = !errand->speaks_2,
+                         .rtt = msg->round_trip,
                          .deadline = pln_ts_add(now.mono, UNASKED_PUNCH_TIME)};
     to.at = leaves_the_first_step(&to) ? pln_ts_add(now.mono, FIRST_STEP) : now.mono;
     errand->deadline = errand->deadline > to.deadline ? errand->deadline : to.deadline;
     fill_targets(punching, msg, &to);
-    if (start_or_join(punching, errand, &to, now) == POLLEN_OK) {
+    if (pln_sock_replan(punching->sock, &to, now.mono) == POLLEN_OK) {
+        dial_outright(punching, &to, now);
         pln_errands_started(&punching->errands, errand, &to, now);
     } else if (!errand->wanted) {
         pln_errands_remove(&punching->errands, errand); /* It was for this trigger alone. */
@@ -448,11 +441,11 @@ bool pln_punching_poll_socket(pln_punching *punching, pln_socket_wish *ret, pln_
             /* Nothing has answered, and a handshake is seventy times a probe.  In the same network
              * the answer comes at once. */
             if (!pln_addr_is_private(&event.path.remote)) {
-                pln_holes_add(&punching->holes, &event.peer, &event.path, now);
+                pln_holes_add(&punching->holes, &event.peer, &event.path, true, now);
             }
             break;
         case PLN_SOCK_HOLE:
-            pln_holes_add(&punching->holes, &event.peer, &event.path, now);
+            pln_holes_add(&punching->holes, &event.peer, &event.path, true, now);
             break;
         case PLN_SOCK_OVER:
             handle_over(punching, &event, now);

@@ -54,17 +54,27 @@ static json_t *mapping_json(const pollen_port_mapping *mapping) {
                      addr_or_null(&mapping->external));
 }
 
+static json_t *step_json(const pollen_nat_report *report) {
+    return report->step != 0 ? json_integer(report->step) : json_null();
+}
+
+static json_t *remembered_json(const pollen_nat_report *report) {
+    return report->remembered_at != 0 ? pln_json_time_ms(report->remembered_at * 1000)
+                                      : json_null();
+}
+
 json_t *pln_netcheck_json(const pollen_nat_report *report, const pollen_port_mapping *mapping,
                           int64_t wall_ms) {
     json_t *evidence = json_array();
     for (size_t i = 0; evidence != NULL && i < report->evidence_count; i++) {
         json_array_append_new(evidence, evidence_json(&report->evidence[i], wall_ms));
     }
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "schema", "pollen.netcheck/1", "mapping",
-                     pollen_nat_mapping_name(report->mapping), "allocation",
-                     pollen_nat_allocation_name(report->allocation), "public_addrs",
-                     public_json(report), "evidence", evidence, "port_mapping",
-                     mapping_json(mapping));
+    return json_pack("{s:s, s:s, s:s, s:o, s:s?, s:o, s:o, s:o, s:o}", "schema",
+                     "pollen.netcheck/1", "mapping", pollen_nat_mapping_name(report->mapping),
+                     "allocation", pollen_nat_allocation_name(report->allocation), "step",
+                     step_json(report), "doubt", report->doubt, "remembered_at",
+                     remembered_json(report), "public_addrs", public_json(report), "evidence",
+                     evidence, "port_mapping", mapping_json(mapping));
 }
 
 json_t *pln_netcheck_of(pollen_mesh *mesh, pollen_err *ret_err) {

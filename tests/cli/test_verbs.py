@@ -439,9 +439,9 @@ class Netcheck(pln.TestCase):
             self.assertEqual((value["mapping"], value["allocation"]), ("unknown", "unknown"))
             self.assertEqual(value["public_addrs"], [])
         human = self.check(root.run("netcheck"), 0).out
-        self.assertIn("mapping       unknown: two connected peers", human)
+        self.assertIn("mapping       unknown: all peers that see this node sit on this side", human)
         self.assertIn("public addrs  unknown", human)
-        self.assertIn("port mapping  pcp unknown, nat-pmp unknown, upnp unknown", human)
+        self.assertIn("router speaks pcp unknown, nat-pmp unknown, upnp unknown", human)
 
 
 if __name__ == "__main__":

@@ -156,6 +156,9 @@ static void fail(const bench *b, const transfer *t, pollen_err err) {
     if (err == POLLEN_ERESET && t->reset_code == PLN_BENCH_BUSY) {
         pln_reply_error(b->client, PLN_EXIT_FAIL, "try again in a minute",
                         "bench: the peer is being measured already");
+    } else if (err == POLLEN_ERESET && t->reset_code == PLN_BENCH_ENOUGH) {
+        pln_reply_error(b->client, PLN_EXIT_FAIL, "try again in some minutes, or with --seconds 1",
+                        "bench: the peer has been measured for so long that it refuses more");
     } else if (err == POLLEN_ERESET || err == POLLEN_EPROTO) {
         pln_reply_error(b->client, PLN_EXIT_PROTO, NULL,
                         "bench: the peer takes no part in this: is it of an older version?");

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/key.h"
+#include "run/clock.h"
+#include "run/random.h"
 
 #define REQUEST_MS 5000
 #define COUNT_MS 5000
@@ -14,8 +16,18 @@ typedef struct served {
     pollen_key peer;
 } served;
 
+static pln_meters *make_meters(size_t sets, pln_dur interval, uint32_t burst) {
+    const pln_rng rng = pln_os_rng();
+    pln_meters_config config = {.sets = sets, .interval = interval, .burst = burst};
+    pln_rng_fill(&rng, config.key.bytes, sizeof config.key.bytes);
+    return pln_meters_create(&config);
+}
+
 void pln_bench_server_init(pln_bench_server *server) {
-    *server = (pln_bench_server){.count = 0};
+    *server = (pln_bench_server){
+        .by_peer = make_meters(64, PLN_BENCH_PEER_INTERVAL, PLN_BENCH_PEER_SECONDS),
+        .of_all = make_meters(1, PLN_BENCH_ALL_INTERVAL, PLN_BENCH_ALL_SECONDS),
+    };
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->drained, NULL);
 }
@@ -23,6 +35,8 @@ void pln_bench_server_init(pln_bench_server *server) {
 void pln_bench_server_fini(pln_bench_server *server) {
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->drained);
+    pln_meters_destroy(server->by_peer);
+    pln_meters_destroy(server->of_all);
 }
 
 void pln_bench_server_drain(pln_bench_server *server) {
@@ -58,6 +72,17 @@ static void leave(pln_bench_server *server, const pollen_key *peer) {
     pthread_mutex_unlock(&server->lock);
 }
 
+bool pln_bench_server_charge(pln_bench_server *server, const pollen_key *peer, uint32_t seconds,
+                             pln_ts now) {
+    pthread_mutex_lock(&server->lock);
+    const bool enough =
+        server->by_peer == NULL || server->of_all == NULL ||
+        !pln_meters_take(server->by_peer, peer->bytes, sizeof peer->bytes, seconds, now) ||
+        !pln_meters_take(server->of_all, "", 0, seconds, now);
+    pthread_mutex_unlock(&server->lock);
+    return !enough;
+}
+
 static pollen_err count_up(pollen_stream *stream, uint32_t seconds) {
     pln_bench_count count;
     uint8_t bytes[PLN_BENCH_COUNT_BYTES];
@@ -76,7 +101,7 @@ static pollen_err send_down(pollen_stream *stream, uint32_t seconds) {
     return err == POLLEN_OK ? pln_bench_receive(stream, 0, NULL, &none) : err;
 }
 
-static void serve(pollen_stream *stream) {
+static void serve(pln_bench_server *server, pollen_stream *stream) {
     pln_bench_request request;
     uint8_t bytes[PLN_BENCH_REQUEST_BYTES];
     pollen_err err = pln_bench_read(stream, bytes, sizeof bytes, REQUEST_MS, NULL);
@@ -85,6 +110,11 @@ static void serve(pollen_stream *stream) {
         return;
     }
     if (err == POLLEN_OK) {
+        const pollen_key peer = pollen_stream_peer(stream);
+        if (!pln_bench_server_charge(server, &peer, request.seconds, pln_clock_mono())) {
+            pollen_stream_reset(stream, PLN_BENCH_ENOUGH);
+            return;
+        }
         err = request.direction == PLN_BENCH_UP ? count_up(stream, request.seconds)
                                                 : send_down(stream, request.seconds);
     }
@@ -95,7 +125,7 @@ static void serve(pollen_stream *stream) {
 
 static void *run(void *arg) {
     served *s = arg;
-    serve(s->stream);
+    serve(s->server, s->stream);
     pollen_stream_close(s->stream);
     leave(s->server, &s->peer);
     free(s);

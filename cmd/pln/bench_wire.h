@@ -30,6 +30,7 @@ enum {
     PLN_BENCH_BUSY = 0x75,      /* The peer measures already. */
     PLN_BENCH_MALFORMED = 0x76, /* Not a request, or not one of this version. */
     PLN_BENCH_LATE = 0x77,      /* It took too long. */
+    PLN_BENCH_ENOUGH = 0x78,    /* It was measured for so long already. */
 };
 
 typedef enum pln_bench_direction { PLN_BENCH_UP = 1, PLN_BENCH_DOWN = 2 } pln_bench_direction;

@@ -33,6 +33,11 @@ void pln_tunnels_fini(pln_tunnels *tunnels) {
 
 /* ---- The set --------------------------------------------------------------------------------- */
 
+bool pln_tunnels_may_enter(size_t of_peer, size_t of_all) {
+    const size_t kept = of_peer < PLN_TUNNELS_FEW ? 0 : PLN_TUNNELS_KEPT;
+    return of_peer < PLN_TUNNELS_PEER_MAX && of_all + kept < PLN_TUNNELS_IN_MAX;
+}
+
 static bool has_room_locked(const pln_tunnels *tunnels, const pln_tunnel_entry *wanted) {
     size_t in = 0;
     size_t of_peer = 0;
@@ -41,7 +46,7 @@ static bool has_room_locked(const pln_tunnels *tunnels, const pln_tunnel_entry *
         of_peer += at->inbound && pln_key_equal(&at->job.peer, &wanted->job.peer);
     }
     return tunnels->live < PLN_TUNNELS_MAX &&
-           (!wanted->inbound || (in < PLN_TUNNELS_IN_MAX && of_peer < PLN_TUNNELS_PEER_MAX));
+           (!wanted->inbound || pln_tunnels_may_enter(of_peer, in));
 }
 
 static bool add(pln_tunnels *tunnels, pln_tunnel_entry *entry) {

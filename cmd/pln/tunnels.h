@@ -25,6 +25,10 @@ enum { PLN_TUNNELS_IN_MAX = 192 };
  * who comes back faster than connections end, and never takes the place of all others. */
 enum { PLN_TUNNELS_PEER_MAX = 128 };
 
+/* Of those from peers, the last quarter is for peers that have few: whatever two of them take,
+ * three others get this many each. */
+enum { PLN_TUNNELS_KEPT = 48, PLN_TUNNELS_FEW = 16 };
+
 typedef struct pln_tunnel_entry pln_tunnel_entry;
 
 typedef struct pln_tunnels {
@@ -55,6 +59,9 @@ void pln_tunnels_fini(pln_tunnels *tunnels); /* Drained before. */
  * Errors: POLLEN_ELIMIT, POLLEN_ENOMEM
  */
 pollen_err pln_tunnels_start(pln_tunnels *tunnels, pollen_mesh *mesh, const pln_tunnel_job *job);
+
+/* Whether a peer may have one more beside those of its own, when there are so many from all. */
+bool pln_tunnels_may_enter(size_t of_peer, size_t of_all);
 
 /* Ends those that peers have to this port. */
 void pln_tunnels_cut(pln_tunnels *tunnels, uint16_t port);

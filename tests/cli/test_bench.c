@@ -97,6 +97,50 @@ static void a_peer_is_served_once_at_a_time(void **state) {
     expect_served(open_served(r));
 }
 
+static void who_was_measured_long_enough_is_told(void **state) {
+    bench_rig *r = *state;
+    uint8_t bytes[PLN_BENCH_COUNT_BYTES];
+    for (unsigned i = 0; i < PLN_BENCH_PEER_SECONDS / PLN_BENCH_SECONDS_MAX; i++) {
+        pollen_stream *stream = open_served(r);
+        ask(stream, PLN_BENCH_UP, PLN_BENCH_SECONDS_MAX);
+        assert_ok(pollen_stream_close_write(stream)); /* It is asking that counts. */
+        assert_ok(pln_bench_read(stream, bytes, sizeof bytes, SOON_MS, NULL));
+        pollen_stream_close(stream);
+        pln_bench_server_drain(&r->server);
+    }
+    pollen_stream *stream = open_served(r);
+    ask(stream, PLN_BENCH_DOWN, PLN_BENCH_SECONDS_MAX);
+    expect_reset(stream, PLN_BENCH_ENOUGH);
+}
+
+/* Ten minutes of two members, each of which asks for all that it can get. */
+static size_t seconds_served(pln_bench_server *server, unsigned peers) {
+    size_t served = 0;
+    for (unsigned s = 0; s < 600; s++) {
+        for (unsigned i = 0; i < peers; i++) {
+            const pollen_key peer = {{(uint8_t)(i + 1)}};
+            served += pln_bench_server_charge(server, &peer, 1, PLN_S(1000 + s));
+        }
+    }
+    return served;
+}
+
+static void a_peer_is_measured_a_tenth_of_the_time(void **state) {
+    pln_bench_server server;
+    (void)state;
+    pln_bench_server_init(&server);
+    assert_int_equal(seconds_served(&server, 1), 300 + 59);
+    pln_bench_server_fini(&server);
+}
+
+static void all_peers_are_measured_a_quarter_of_the_time(void **state) {
+    pln_bench_server server;
+    (void)state;
+    pln_bench_server_init(&server);
+    assert_in_range(seconds_served(&server, 8), 900 + 140, 900 + 150);
+    pln_bench_server_fini(&server);
+}
+
 static void closing_the_mesh_ends_what_is_served(void **state) {
     bench_rig *r = *state;
     pollen_stream *stream = open_served(r);
@@ -156,6 +200,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(going_down_bytes_come_until_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_peer_is_served_once_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(closing_the_mesh_ends_what_is_served, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_was_measured_long_enough_is_told, set_up, tear_down),
+        cmocka_unit_test(a_peer_is_measured_a_tenth_of_the_time),
+        cmocka_unit_test(all_peers_are_measured_a_quarter_of_the_time),
         cmocka_unit_test(a_request_survives_the_round_trip),
         cmocka_unit_test(any_other_request_is_refused),
         cmocka_unit_test(a_percentile_is_the_nearest_rank),

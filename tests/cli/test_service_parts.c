@@ -267,6 +267,43 @@ static void a_connection_too_many_is_told_at_once(void **state) {
     rig_fini(&r);
 }
 
+/* How many more the peer gets that asks until it is refused. */
+static size_t take_all(size_t *of_peer, size_t *of_all) {
+    const size_t before = *of_peer;
+    while (pln_tunnels_may_enter(*of_peer, *of_all)) {
+        (*of_peer)++;
+        (*of_all)++;
+    }
+    return *of_peer - before;
+}
+
+static void two_peers_leave_room_for_others(void **state) {
+    size_t peers[5] = {0};
+    size_t all = 0;
+    (void)state;
+    assert_int_equal(take_all(&peers[0], &all), PLN_TUNNELS_PEER_MAX);
+    assert_in_range(take_all(&peers[1], &all), PLN_TUNNELS_FEW, PLN_TUNNELS_KEPT);
+    for (size_t i = 2; i < 5; i++) {
+        assert_int_equal(take_all(&peers[i], &all), PLN_TUNNELS_FEW);
+    }
+    assert_int_equal(take_all(&peers[0], &all), 0);
+    assert_true(all <= PLN_TUNNELS_IN_MAX);
+}
+
+static void neither_of_two_that_race_takes_it_all(void **state) {
+    size_t peers[2] = {0};
+    size_t all = 0;
+    (void)state;
+    for (size_t i = 0; i < 1000; i++) {
+        const size_t who = i % 2;
+        const bool enters = pln_tunnels_may_enter(peers[who], all);
+        peers[who] += enters;
+        all += enters;
+    }
+    assert_int_equal(all, PLN_TUNNELS_IN_MAX - PLN_TUNNELS_KEPT);
+    assert_int_equal(peers[0], peers[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_port_is_its_decimal_digits),
@@ -282,6 +319,8 @@ int main(void) {
         cmocka_unit_test(connected_providers_go_before_others),
         cmocka_unit_test(our_own_is_told_apart_from_nobodys),
         cmocka_unit_test(a_connection_too_many_is_told_at_once),
+        cmocka_unit_test(two_peers_leave_room_for_others),
+        cmocka_unit_test(neither_of_two_that_race_takes_it_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include "run/files.h"
 #include "run/last_error.h"
 #include "run/statedir.h"
+#include "run/wake.h"
 
 /* As the reference; the next session is there before the last one ends. */
 enum { CONNECTION_AGE_SECONDS = 24 * 3600 };
@@ -26,9 +27,7 @@ void pln_daemon_leave(pln_daemon *daemon) {
 }
 
 void pln_daemon_request_stop(pln_daemon *daemon) {
-    const uint64_t one = 1;
-    while (write(daemon->stop_fd, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    pln_wake(daemon->stop_fd);
 }
 
 size_t pln_daemon_addrs(const pln_daemon *daemon, pollen_mesh *mesh, pollen_addr *addrs,

@@ -15,6 +15,7 @@
 #include "pln/out.h"
 #include "run/clock.h"
 #include "run/files.h"
+#include "run/wake.h"
 
 #define LOOPBACK "127.0.0.1"
 #define RETRY PLN_S(5)          /* For a port that was taken. */
@@ -153,8 +154,7 @@ void pln_forwarder_fini(pln_forwarder *forwarder) {
 }
 
 static void wake(pln_forwarder *forwarder) {
-    const uint64_t one = 1;
-    (void)!write(forwarder->wake_fd, &one, sizeof one); /* Full is as good as written. */
+    pln_wake(forwarder->wake_fd);
 }
 
 static pln_forward_slot *find_locked(pln_forwarder *forwarder, const pollen_key *provider,
@@ -384,13 +384,12 @@ static bool accept_some(pln_forwarder *forwarder, const pln_forwarder_owner *own
 void pln_forwarder_run(pln_forwarder *forwarder, const pln_forwarder_owner *owner) {
     waiting w;
     while (prepare(forwarder, &w)) {
-        uint64_t count;
         bool ok = true;
         if (poll(w.fds, (nfds_t)w.count, w.timeout_ms) <= 0) {
             continue;
         }
         if (w.fds[0].revents != 0) {
-            (void)!read(forwarder->wake_fd, &count, sizeof count); /* Read by nobody else. */
+            pln_wake_reset(forwarder->wake_fd);
         }
         for (size_t i = 1; i < w.count; i++) {
             ok = (w.fds[i].revents == 0 || accept_some(forwarder, owner, w.fds[i].fd)) && ok;

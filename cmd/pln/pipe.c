@@ -5,6 +5,7 @@
  * an end.
  */
 #include "pln/pipe.h"
+#include "run/wake.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,7 +32,6 @@ typedef struct pipe_state {
 } pipe_state;
 
 static void finish(pipe_state *p, pln_pipe_end end, pollen_err err, int os_errno) {
-    const uint64_t one = 1;
     pthread_mutex_lock(&p->result_lock);
     const bool first = !p->over;
     if (first) {
@@ -44,7 +44,7 @@ static void finish(pipe_state *p, pln_pipe_end end, pollen_err err, int os_errno
     if (first && end != PLN_PIPE_COMPLETE) {
         p->channel->reset(p->channel->ctx);
     }
-    (void)!write(p->wake_fd, &one, sizeof one); /* Full is as good as written. */
+    pln_wake(p->wake_fd);
 }
 
 /* ---- Sending --------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "pln/exit.h"
+#include "run/wake.h"
 
 enum { GRACE_S = 3 };
 
@@ -29,12 +30,11 @@ static sigset_t stop_signals(void) {
 static void *wait_for_signals(void *arg) {
     const sigset_t set = stop_signals();
     const struct timespec grace = {.tv_sec = GRACE_S};
-    const uint64_t one = 1;
     int number;
     (void)arg;
     (void)sigwait(&set, &number);
     atomic_store(&fired, true);
-    (void)!write(stop_fd, &one, sizeof one);
+    pln_wake(stop_fd);
     pollen_cancel_fire(cancel);
     (void)sigtimedwait(&set, NULL, &grace);
     _exit(PLN_EXIT_INT);

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "run/clock.h"
+#include "run/wake.h"
 
 #define TICK_MS 500
 #define DIAL_TIMEOUT_MS 5000       /* On loopback only a full backlog takes any time. */
@@ -92,7 +93,6 @@ void pln_tunnel_set_tcp(pln_tunnel *tunnel, int fd) {
 }
 
 void pln_tunnel_cut(pln_tunnel *tunnel, uint64_t code) {
-    const uint64_t one = 1;
     pthread_mutex_lock(&tunnel->lock);
     const bool first = !tunnel->failed;
     if (first) {
@@ -105,7 +105,7 @@ void pln_tunnel_cut(pln_tunnel *tunnel, uint64_t code) {
     if (first && stream != NULL) {
         pollen_stream_reset(stream, code);
     }
-    (void)!write(tunnel->wake_fd, &one, sizeof one); /* Full is as good as written. */
+    pln_wake(tunnel->wake_fd);
 }
 
 static bool has_failed(pln_tunnel *tunnel) {

@@ -3,7 +3,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <unistd.h>
+
+#include "run/wake.h"
 
 void pln_cmdq_init(pln_cmdq *q, int wake_fd, const atomic_uintptr_t *driver) {
     *q = (pln_cmdq){.wake_fd = wake_fd, .driver = driver};
@@ -69,19 +70,13 @@ bool pln_cmdq_is_empty(pln_cmdq *q) {
 }
 
 void pln_cmdq_wake(pln_cmdq *q) {
-    const uint64_t one = 1;
-    /* Fails only when the counter is at its end, and then the fd is readable anyhow. */
-    const ssize_t written = write(q->wake_fd, &one, sizeof(one));
-    (void)written;
+    pln_wake(q->wake_fd);
     atomic_store(&q->woken, true);
 }
 
 /* The flag is taken back first: a wake-up in between makes the fd readable for the next look. */
 void pln_cmdq_reset(pln_cmdq *q) {
-    if (!atomic_exchange(&q->woken, false)) {
-        return;
+    if (atomic_exchange(&q->woken, false)) {
+        pln_wake_reset(q->wake_fd);
     }
-    uint64_t count;
-    const ssize_t got = read(q->wake_fd, &count, sizeof(count));
-    (void)got; /* EAGAIN: it was reset already. */
 }

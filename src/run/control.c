@@ -22,6 +22,7 @@
 
 #include "base/mem.h"
 #include "run/last_error.h"
+#include "run/wake.h"
 
 enum { BACKLOG = 16 };
 enum { SEND_TIMEOUT_S = 10 }; /* A client that does not read is given up then. */
@@ -345,10 +346,8 @@ void pln_control_stop(pln_control *control) {
     if (control == NULL) {
         return;
     }
-    const uint64_t one = 1;
     atomic_store(&control->stopping, true);
-    while (write(control->stop_fd, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    pln_wake(control->stop_fd);
     pthread_join(control->acceptor, NULL);
     remove_socket(control);
     pthread_mutex_lock(&control->lock);

@@ -10,6 +10,7 @@
 #include "run/resolve.h"
 #include "run/runtime.h"
 #include "run/thread.h"
+#include "run/wake.h"
 
 /* Where other addresses are at hand, names are worth no longer wait than this. */
 #define LOOKUP_TIME PLN_S(5)
@@ -101,9 +102,7 @@ static void *lookup_main(void *arg) {
     l->done = true;
     pthread_cond_broadcast(&l->monitor.changed);
     pthread_mutex_unlock(&l->monitor.lock);
-    const uint64_t one = 1;
-    const ssize_t written = write(l->wake_fd, &one, sizeof(one));
-    (void)written; /* Full is as good as woken. */
+    pln_wake(l->wake_fd);
     lookup_unref(l);
     return NULL;
 }

@@ -7,7 +7,6 @@
 #include <pollen/sock.h>
 
 #include <string.h>
-#include <unistd.h>
 
 #include <utlist.h>
 
@@ -22,6 +21,7 @@
 #include "run/sockets.h"
 #include "run/thread.h"
 #include "run/wait.h"
+#include "run/wake.h"
 #include "sock/probe.h"
 #include "sock/sock.h"
 
@@ -71,9 +71,7 @@ static pollen_key key_of(const pollen_addr *addr) {
 }
 
 static void wake(pollen_sock_store *store) {
-    const uint64_t one = 1;
-    const ssize_t put = write(store->poller.wake_fd, &one, sizeof one);
-    (void)put; /* A full counter wakes as well. */
+    pln_wake(store->poller.wake_fd);
 }
 
 /* ---- Ways ------------------------------------------------------------------------------------ */
@@ -288,9 +286,7 @@ static void *run(void *arg) {
         const pln_dur wait = turn(store);
         pthread_mutex_unlock(&store->monitor.lock);
         if ((pln_poller_wait(&store->poller, wait) & PLN_READY_WAKE) != 0) {
-            uint64_t count;
-            const ssize_t got = read(store->poller.wake_fd, &count, sizeof count);
-            (void)got;
+            pln_wake_reset(store->poller.wake_fd);
         }
         pthread_mutex_lock(&store->monitor.lock);
     }

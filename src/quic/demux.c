@@ -66,7 +66,7 @@ typedef enum admission {
 /* A source on this very machine is not limited: whoever can run programs here has shorter ways.
  * Proven addresses have buckets of their own, which nobody can empty in another's name. */
 static bool source_allowed(pln_quic *quic, const pollen_addr *source, bool validated) {
-    pln_admit *admit = validated ? quic->admit_proven : quic->admit;
+    pln_meters *admit = validated ? quic->admit_proven : quic->admit;
     return pln_addr_is_loopback(source) || pln_admit_take(admit, source, quic->now.mono);
 }
 

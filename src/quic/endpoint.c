@@ -74,8 +74,8 @@ void pln_quic_destroy(pln_quic *quic) {
     }
     pln_quic_stray_clear(quic);
     pln_quic_tls_fini(quic);
-    pln_admit_destroy(quic->admit);
-    pln_admit_destroy(quic->admit_proven);
+    pln_meters_destroy(quic->admit);
+    pln_meters_destroy(quic->admit_proven);
     pln_heap_fini(&quic->timers);
     pln_free(quic->slots);
     gnutls_memset(quic, 0, sizeof(*quic)); /* Secrets. */

@@ -286,8 +286,8 @@ struct pln_quic {
     pln_ts retry_rotated_at;
     pln_ts reset_sent_at;
     bool reset_ever_sent;
-    pln_admit *admit;        /* Of addresses that anybody may have written. */
-    pln_admit *admit_proven; /* Of those that a Retry reached. */
+    pln_meters *admit;        /* Of addresses that anybody may have written. */
+    pln_meters *admit_proven; /* Of those that a Retry reached. */
 
     quic_slot *slots;
     uint32_t slot_count, slot_cap, slot_free;

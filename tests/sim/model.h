@@ -208,7 +208,7 @@ struct pln_quic {
     size_t stray_count;
     pln_heap timers;
     pln_hash_key hash_key;
-    pln_admit *admit, *admit_proven;
+    pln_meters *admit, *admit_proven;
     pln_ts reset_at;
     bool reset_ever;
     pln_quic_stats stats;

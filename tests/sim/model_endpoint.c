@@ -49,8 +49,8 @@ void pln_quic_destroy(pln_quic *quic) {
         pln_free(at);
         at = next;
     }
-    pln_admit_destroy(quic->admit);
-    pln_admit_destroy(quic->admit_proven);
+    pln_meters_destroy(quic->admit);
+    pln_meters_destroy(quic->admit_proven);
     pln_bytes_fini(&quic->cert);
     pln_heap_fini(&quic->timers);
     pln_free(quic->slots);
@@ -379,7 +379,7 @@ static void handle_reset(pln_quic *quic, const model_packet *packet) {
 typedef enum admission { ADMIT, ADMIT_RETRY, ADMIT_REFUSE, ADMIT_DROP } admission;
 
 static bool source_allowed(pln_quic *quic, const pollen_addr *source, bool proven) {
-    pln_admit **admit = proven ? &quic->admit_proven : &quic->admit;
+    pln_meters **admit = proven ? &quic->admit_proven : &quic->admit;
     if (*admit == NULL) {
         *admit = pln_admit_create(&quic->hash_key); /* Most nodes never need both. */
         PLN_ASSERT(*admit != NULL);

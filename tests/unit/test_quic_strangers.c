@@ -17,7 +17,7 @@ static const pln_hash_key HASH_KEY = {{1}};
 
 static void a_source_has_a_burst_and_a_rate(void **state) {
     (void)state;
-    pln_admit *admit = pln_admit_create(&HASH_KEY);
+    pln_meters *admit = pln_admit_create(&HASH_KEY);
     pollen_addr source = pln_addr_ipv4((const uint8_t[]){192, 0, 2, 1}, 1);
     pln_ts now = PLN_S(5);
     for (int i = 0; i < PLN_ADMIT_BURST; i++) {
@@ -31,12 +31,12 @@ static void a_source_has_a_burst_and_a_rate(void **state) {
     /* Another address is another source. */
     source.ip[15]++;
     assert_true(pln_admit_take(admit, &source, now + PLN_MS(50)));
-    pln_admit_destroy(admit);
+    pln_meters_destroy(admit);
 }
 
 static void an_ipv6_source_is_its_64_bit_prefix(void **state) {
     (void)state;
-    pln_admit *admit = pln_admit_create(&HASH_KEY);
+    pln_meters *admit = pln_admit_create(&HASH_KEY);
     pollen_addr source = {.ip = {0x20, 0x01, 0x0d, 0xb8}, .port = 1};
     int admitted = 0;
     for (int i = 0; i < 1000; i++) {
@@ -46,13 +46,13 @@ static void an_ipv6_source_is_its_64_bit_prefix(void **state) {
     assert_int_equal(admitted, PLN_ADMIT_BURST);
     source.ip[7] = 1;
     assert_true(pln_admit_take(admit, &source, PLN_S(1)));
-    pln_admit_destroy(admit);
+    pln_meters_destroy(admit);
 }
 
 /* Many sources cannot refill each other's buckets by pushing them out. */
 static void a_flood_of_sources_wins_nothing(void **state) {
     (void)state;
-    pln_admit *admit = pln_admit_create(&HASH_KEY);
+    pln_meters *admit = pln_admit_create(&HASH_KEY);
     size_t admitted = 0;
     for (uint32_t i = 0; i < 1000000; i++) {
         pollen_addr source = pln_addr_ipv4(
@@ -60,7 +60,7 @@ static void a_flood_of_sources_wins_nothing(void **state) {
         admitted += pln_admit_take(admit, &source, PLN_S(1)) ? 1 : 0;
     }
     assert_true(admitted <= 4096 * PLN_ADMIT_BURST);
-    pln_admit_destroy(admit);
+    pln_meters_destroy(admit);
 }
 
 /* ---- Initials -------------------------------------------------------------------------------- */

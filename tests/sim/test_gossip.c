@@ -15,18 +15,6 @@
 
 enum { NODES = 20 };
 
-static bool all_settled(sim_world *world, void *arg) {
-    (void)arg;
-    for (size_t a = 0; a < NODES; a++) {
-        for (size_t b = a + 1; b < NODES; b++) {
-            if (!sim_pair_settled(world, a, b)) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
 static sim_world *star(uint64_t seed, const sim_link *link) {
     sim_world *world = sim_world_create(seed, link);
     sim_world_gossip(world);
@@ -48,7 +36,7 @@ static void test_twenty_that_know_one_become_a_full_mesh(void **state) {
     const sim_link good = {.delay = PLN_MS(20), .jitter = PLN_MS(5), .mtu = 1472};
     sim_world *world = star(1, &good);
     const pln_ts from = sim_world_now(world);
-    assert_true(sim_run_until(world, all_settled, NULL, PLN_S(10)));
+    assert_true(sim_run_until(world, sim_all_settled, NULL, PLN_S(10)));
     print_message("full mesh of %d after %.2f virtual seconds\n", NODES,
                   seconds_since(world, from));
     sim_world_destroy(world);
@@ -63,7 +51,7 @@ static void test_a_lossy_network_only_takes_longer(void **state) {
                             .mtu = 1472};
     sim_world *world = star(2, &lossy);
     const pln_ts from = sim_world_now(world);
-    assert_true(sim_run_until(world, all_settled, NULL, PLN_S(60)));
+    assert_true(sim_run_until(world, sim_all_settled, NULL, PLN_S(60)));
     print_message("at 10 %% loss after %.2f virtual seconds\n", seconds_since(world, from));
     sim_world_destroy(world);
 }
@@ -72,7 +60,7 @@ static void test_the_killed_come_back_to_a_full_mesh(void **state) {
     (void)state;
     const sim_link good = {.delay = PLN_MS(20), .mtu = 1472};
     sim_world *world = star(3, &good);
-    assert_true(sim_run_until(world, all_settled, NULL, PLN_S(10)));
+    assert_true(sim_run_until(world, sim_all_settled, NULL, PLN_S(10)));
     for (size_t i = 1; i < NODES; i += 4) {
         sim_kill(world, i);
     }
@@ -82,7 +70,7 @@ static void test_the_killed_come_back_to_a_full_mesh(void **state) {
         sim_keep(world, i, 0);
     }
     const pln_ts from = sim_world_now(world);
-    assert_true(sim_run_until(world, all_settled, NULL, PLN_S(45)));
+    assert_true(sim_run_until(world, sim_all_settled, NULL, PLN_S(45)));
     print_message("again after %.2f virtual seconds\n", seconds_since(world, from));
     sim_world_destroy(world);
 }

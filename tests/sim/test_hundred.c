@@ -21,12 +21,6 @@ enum { HUNDRED = 100, FEWER = 40 };
 
 static const sim_link good = {.delay = PLN_MS(20), .jitter = PLN_MS(5), .mtu = 1472};
 
-static uint64_t seed_or(uint64_t seed) {
-    (void)sim_env_seed(&seed);
-    print_message("seed %" PRIu64 " (replay: POLLEN_SEED=%" PRIu64 ")\n", seed, seed);
-    return seed;
-}
-
 static size_t nodes_or(size_t nodes) {
     const char *text = getenv("POLLEN_SIM_NODES");
     return text != NULL ? (size_t)strtoull(text, NULL, 10) : nodes;
@@ -93,17 +87,17 @@ static void meet(uint64_t seed, size_t nodes, known_to knows) {
 
 static void test_all_know_and_reach_all_within_ten_seconds(void **state) {
     (void)state;
-    meet(seed_or(1), nodes_or(HUNDRED), the_first);
+    meet(sim_seed_or(1), nodes_or(HUNDRED), the_first);
 }
 
 static void test_a_random_tree_becomes_a_full_mesh_as_well(void **state) {
     (void)state;
-    meet(seed_or(2), nodes_or(FEWER), an_earlier);
+    meet(sim_seed_or(2), nodes_or(FEWER), an_earlier);
 }
 
 static void test_a_cut_of_ten_minutes_heals_within_thirty_seconds(void **state) {
     (void)state;
-    sim_world *world = start(seed_or(3), nodes_or(FEWER), the_first);
+    sim_world *world = start(sim_seed_or(3), nodes_or(FEWER), the_first);
     assert_within(world, sim_all_settled, PLN_S(10), "all pairs have a session");
     pln_ts began = pln_clock_mono();
     sim_run(world, PLN_S(60));

@@ -6,11 +6,9 @@
  *
  * POLLEN_SEED=n replays a seed; POLLEN_SIM_VERBOSE=1 prints the log.
  */
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -20,12 +18,6 @@
 enum { TWENTY = 20, SIX = 6 };
 
 static const sim_link good = {.delay = PLN_MS(20), .jitter = PLN_MS(5), .mtu = 1472};
-
-static uint64_t seed_or(uint64_t seed) {
-    (void)sim_env_seed(&seed);
-    print_message("seed %" PRIu64 " (replay: POLLEN_SEED=%" PRIu64 ")\n", seed, seed);
-    return seed;
-}
 
 static double seconds(pln_dur duration) {
     return (double)duration / 1e9;
@@ -55,7 +47,7 @@ static void assert_settles_within(sim_world *world, pln_dur limit, const char *w
 
 static void test_a_cut_of_ten_minutes_heals_within_thirty_seconds(void **state) {
     (void)state;
-    sim_world *world = mesh_of(TWENTY, seed_or(1));
+    sim_world *world = mesh_of(TWENTY, sim_seed_or(1));
     sim_partition(world, TWENTY / 2);
     sim_run(world, PLN_S(600));
     assert_false(sim_pair_settled(world, 0, TWENTY - 1));
@@ -69,7 +61,7 @@ static void test_a_cut_of_ten_minutes_heals_within_thirty_seconds(void **state) 
 /* The nodes' own work, not the wait: how much virtual time passes in one real second. */
 static void test_twenty_nodes_run_faster_than_time(void **state) {
     (void)state;
-    sim_world *world = mesh_of(TWENTY, seed_or(2));
+    sim_world *world = mesh_of(TWENTY, sim_seed_or(2));
     const pln_ts from = sim_world_now(world);
     const pln_ts began = pln_clock_mono();
     sim_run(world, PLN_S(120));
@@ -117,7 +109,7 @@ static uint64_t live_through_a_storm(uint64_t seed) {
 
 static void test_a_storm_is_lived_through_and_replays(void **state) {
     (void)state;
-    const uint64_t seed = seed_or(3);
+    const uint64_t seed = sim_seed_or(3);
     assert_int_equal(live_through_a_storm(seed), live_through_a_storm(seed));
 }
 
@@ -140,7 +132,7 @@ static void sleep_two_hours(uint64_t seed, bool clock_stands, const char *what) 
 
 static void test_a_machine_that_slept_is_back_within_a_minute(void **state) {
     (void)state;
-    const uint64_t seed = seed_or(4);
+    const uint64_t seed = sim_seed_or(4);
     sleep_two_hours(seed, true, "slept for two hours, clock frozen");
     sleep_two_hours(seed, false, "slept for two hours, clock running");
 }

@@ -4,11 +4,9 @@
  * which is killed and restarted meanwhile: 190 pairs, each with exactly one live session in the
  * end.
  */
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -21,18 +19,6 @@ static const sim_link rough = {.delay = PLN_MS(15),
                                .loss_ppm = 50000,
                                .duplicate_ppm = 20000,
                                .mtu = 1500 - 28};
-
-static bool all_settled(sim_world *world, void *arg) {
-    (void)arg;
-    for (size_t a = 0; a < NODES; a++) {
-        for (size_t b = a + 1; b < NODES; b++) {
-            if (!sim_pair_settled(world, a, b)) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
 
 static void dial_all(sim_world *world) {
     for (size_t a = 0; a < NODES; a++) {
@@ -59,11 +45,11 @@ static uint64_t run_twenty(uint64_t seed) {
     bool settled = false;
     for (int round = 0; round < 8 && !settled; round++) {
         dial_all(world);
-        settled = sim_run_until(world, all_settled, NULL, PLN_S(6));
+        settled = sim_run_until(world, sim_all_settled, NULL, PLN_S(6));
     }
     assert_true(settled);
     sim_run(world, PLN_S(45));
-    assert_true(all_settled(world, NULL));
+    assert_true(sim_all_settled(world, NULL));
     for (size_t i = 0; i < NODES; i++) {
         pln_mesh_stats stats;
         pln_mesh_get_stats(sim_mesh(world, i), &stats);
@@ -76,9 +62,7 @@ static uint64_t run_twenty(uint64_t seed) {
 
 static void test_twenty_nodes_settle_and_replay(void **state) {
     (void)state;
-    uint64_t seed = 20;
-    (void)sim_env_seed(&seed);
-    print_message("seed %" PRIu64 " (replay: POLLEN_SEED=%" PRIu64 ")\n", seed, seed);
+    const uint64_t seed = sim_seed_or(20);
     assert_int_equal(run_twenty(seed), run_twenty(seed));
 }
 

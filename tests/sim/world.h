@@ -149,5 +149,6 @@ uint64_t sim_turns(const sim_world *world); /* Inputs that nodes were given. */
 
 /* POLLEN_SEED in the environment replaces the seeds of a test by the one it names. */
 bool sim_env_seed(uint64_t *ret);
+uint64_t sim_seed_or(uint64_t seed); /* That one, or this; told on stdout. */
 
 #endif

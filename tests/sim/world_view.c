@@ -2,6 +2,8 @@
 /* What a scenario does in a world, and what it sees of it. */
 #include "world_inner.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "auth/token.h"
@@ -189,6 +191,12 @@ bool sim_env_seed(uint64_t *ret) {
     }
     *ret = strtoull(text, NULL, 0);
     return true;
+}
+
+uint64_t sim_seed_or(uint64_t seed) {
+    (void)sim_env_seed(&seed);
+    (void)printf("seed %" PRIu64 " (replay: POLLEN_SEED=%" PRIu64 ")\n", seed, seed);
+    return seed;
 }
 
 void sim_world_tap(sim_world *world, sim_tap tap, void *arg) {

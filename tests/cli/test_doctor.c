@@ -169,59 +169,55 @@ static void many_peers_are_not_all_listed(void **state) {
 
 /* ---- Tables ---------------------------------------------------------------------------------- */
 
-static void columns_are_as_wide_as_what_is_in_them(void **state) {
-    static const char *const titles[] = {"A", "LONG", "C", NULL};
+/* What a table of these columns looks like; a row ends with each last column. */
+static void expect_table(const char *const *titles, const char *const *cells, const char *wanted) {
     FILE *terminal = stdout;
     char *text = NULL;
     size_t size = 0;
     pln_columns columns;
-    (void)state;
     stdout = open_memstream(&text, &size);
     assert_non_null(stdout);
     pln_columns_init(&columns, titles);
-    pln_columns_add(&columns, "f\303\274r", NULL); /* Three characters, four bytes. */
-    pln_columns_addf(&columns, "%d", 7);
-    pln_columns_add(&columns, "", NULL);
-    pln_columns_add(&columns, "\033[31mx\302\233", NULL); /* A sequence, and a C1 control. */
-    pln_columns_add(&columns, "y", NULL);
-    pln_columns_add(&columns, "z", NULL);
+    for (size_t i = 0; cells[i] != NULL; i++) {
+        pln_columns_add(&columns, cells[i], NULL);
+    }
     pln_columns_end(&columns);
     fclose(stdout);
     stdout = terminal;
-    assert_string_equal(text, "A         LONG  C\n"
-                              "f\303\274r       7\n"
-                              "?[31mx??  y     z\n");
+    assert_string_equal(text, wanted);
     free(text);
+}
+
+static void columns_are_as_wide_as_what_is_in_them(void **state) {
+    static const char *const titles[] = {"A", "LONG", "C", NULL};
+    /* Three characters in four bytes; a sequence, and a C1 control. */
+    static const char *const cells[] = {"f\303\274r", "7", "", "\033[31mx\302\233", "y", "z", NULL};
+    (void)state;
+    expect_table(titles, cells,
+                 "A         LONG  C\n"
+                 "f\303\274r       7\n"
+                 "?[31mx??  y     z\n");
 }
 
 /* Written from right to left, of no width, broken off, too long for what it is; and honest ones. */
 static void names_in_tables_look_like_what_they_are(void **state) {
     static const char *const titles[] = {"A", NULL};
-    FILE *terminal = stdout;
-    char *text = NULL;
-    size_t size = 0;
-    pln_columns columns;
+    static const char *const cells[] = {"web\342\200\256moc",
+                                        "w\342\200\213eb\357\273\277",
+                                        "\342\200\250x\302\255y",
+                                        "a\303",
+                                        "b\300\212c\377\360\237",
+                                        "\360\237\214\273\346\274\242\303\251",
+                                        NULL};
     (void)state;
-    stdout = open_memstream(&text, &size);
-    assert_non_null(stdout);
-    pln_columns_init(&columns, titles);
-    pln_columns_add(&columns, "web\342\200\256moc", NULL);
-    pln_columns_add(&columns, "w\342\200\213eb\357\273\277", NULL);
-    pln_columns_add(&columns, "\342\200\250x\302\255y", NULL);
-    pln_columns_add(&columns, "a\303", NULL);
-    pln_columns_add(&columns, "b\300\212c\377\360\237", NULL);
-    pln_columns_add(&columns, "\360\237\214\273\346\274\242\303\251", NULL);
-    pln_columns_end(&columns);
-    fclose(stdout);
-    stdout = terminal;
-    assert_string_equal(text, "A\n"
-                              "web???moc\n"
-                              "w???eb???\n"
-                              "???x??y\n"
-                              "a?\n"
-                              "b??c???\n"
-                              "\360\237\214\273\346\274\242\303\251\n");
-    free(text);
+    expect_table(titles, cells,
+                 "A\n"
+                 "web???moc\n"
+                 "w???eb???\n"
+                 "???x??y\n"
+                 "a?\n"
+                 "b??c???\n"
+                 "\360\237\214\273\346\274\242\303\251\n");
 }
 
 int main(void) {

@@ -11,15 +11,9 @@
 #include "support/seed.h"
 
 static int setup(void **state) {
-    static cluster c; /* The generator borrows from it, so it must not move. */
-    cluster_init(&c);
-    c.rng = test_rng(&c.seeded);
-    *state = &c;
-    return 0;
-}
-
-static int teardown(void **state) {
-    cluster_fini(*state);
+    (void)cluster_setup(state);
+    cluster *c = *state;
+    c->rng = test_rng(&c->seeded);
     return 0;
 }
 
@@ -298,5 +292,5 @@ int main(void) {
         cmocka_unit_test(test_no_bit_of_an_invite_may_differ),
         cmocka_unit_test(test_the_ledger_says_what_a_table_says),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, cluster_teardown);
 }

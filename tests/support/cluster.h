@@ -71,6 +71,18 @@ static inline void cluster_fini(cluster *c) {
     pln_bootstraps_fini(&c->bootstrap);
 }
 
+static inline int cluster_setup(void **state) {
+    static cluster c; /* The generator borrows from it, so it must not move. */
+    cluster_init(&c);
+    *state = &c;
+    return 0;
+}
+
+static inline int cluster_teardown(void **state) {
+    cluster_fini(*state);
+    return 0;
+}
+
 static inline pln_member_cert cluster_member(cluster *c, const pln_signer *signer,
                                              const pollen_key *subject, int64_t ttl_seconds) {
     pln_member_cert cert;

@@ -4,18 +4,6 @@
 #include "base/key.h"
 #include "support/cluster.h"
 
-static int setup(void **state) {
-    static cluster c; /* The generator borrows from it, so it must not move. */
-    cluster_init(&c);
-    *state = &c;
-    return 0;
-}
-
-static int teardown(void **state) {
-    cluster_fini(*state);
-    return 0;
-}
-
 /* A key of small order: (0, 1). */
 static const pollen_key small_order = {{1}};
 
@@ -541,5 +529,5 @@ int main(void) {
         cmocka_unit_test(test_bad_signatures_are_not_remembered),
         cmocka_unit_test(test_verdicts_have_a_bound_and_give_room),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, cluster_setup, cluster_teardown);
 }

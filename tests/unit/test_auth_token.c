@@ -5,18 +5,6 @@
 #include "base/key.h"
 #include "support/cluster.h"
 
-static int setup(void **state) {
-    static cluster c; /* The generator borrows from it, so it must not move. */
-    cluster_init(&c);
-    *state = &c;
-    return 0;
-}
-
-static int teardown(void **state) {
-    cluster_fini(*state);
-    return 0;
-}
-
 /* ---- Issuing invites ------------------------------------------------------------------------- */
 
 static void test_an_open_invite_is_good_for_anybody(void **state) {
@@ -446,5 +434,5 @@ int main(void) {
         cmocka_unit_test(test_a_second_revocation_changes_nothing),
         cmocka_unit_test(test_a_false_revocation_is_not_added),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, cluster_setup, cluster_teardown);
 }

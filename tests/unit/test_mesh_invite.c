@@ -339,20 +339,25 @@ static void a_write_that_ends_after_the_client_left_still_counts(void **state) {
 
 /* ---- Refusals -------------------------------------------------------------------------------- */
 
-static void an_invite_of_a_foreign_root_is_refused(void **state) {
-    trio *t = *state;
+/* An invite that another cluster's root made, and which leads to the signer. */
+static void invite_from_elsewhere(trio *t) {
     pln_signer foreign;
+    pln_bootstraps list = {.items = NULL};
+    const char *addr = "10.0.0.1:60611";
     assert_int_equal(pln_signer_create_root(&t->world->foreign_seed, 86400, &t->world->rng,
                                             t->world->now.wall, &foreign),
                      POLLEN_OK);
-    pln_bootstraps list = {.items = NULL};
-    const char *addr = "10.0.0.1:60611";
     assert_int_equal(pln_bootstraps_add(&list, mp_key(t->signer), &addr, 1), POLLEN_OK);
     issue(t, &foreign, &list, NULL, 300);
-    expect_refused(redeem_now(t, t->joiner), POLLEN_EDENIED, "trust bundle cluster id mismatch");
-    assert_int_equal(mp_count(t->signer, PLN_MESH_LEDGER_WRITE), 0);
     pln_bootstraps_fini(&list);
     pln_signer_fini(&foreign);
+}
+
+static void an_invite_of_a_foreign_root_is_refused(void **state) {
+    trio *t = *state;
+    invite_from_elsewhere(t);
+    expect_refused(redeem_now(t, t->joiner), POLLEN_EDENIED, "trust bundle cluster id mismatch");
+    assert_int_equal(mp_count(t->signer, PLN_MESH_LEDGER_WRITE), 0);
 }
 
 static void an_invite_of_another_subject_is_refused(void **state) {
@@ -471,6 +476,16 @@ static void start_rogue(trio *t, rogue *r) {
     mp_start_raw(t->other, false, rogue_on_event);
 }
 
+/* A rogue that holds all the places there are for invites. */
+static void take_all_places(trio *t, rogue *r) {
+    start_rogue(t, r);
+    for (int i = 0; i < PLN_INVITE_CONNS_MAX; i++) {
+        (void)mp_raw_dial(t->other, t->signer, true);
+        mp_run(t->world, PLN_MS(60));
+    }
+    assert_int_equal(mp_conns(t->signer), PLN_INVITE_CONNS_MAX);
+}
+
 static void an_idle_invite_connection_ends_after_ten_seconds(void **state) {
     trio *t = *state;
     rogue r;
@@ -531,12 +546,7 @@ static void invite_connections_are_bounded(void **state) {
 static void silent_clients_do_not_keep_a_joiner_out(void **state) {
     trio *t = *state;
     rogue r;
-    start_rogue(t, &r);
-    for (int i = 0; i < PLN_INVITE_CONNS_MAX; i++) {
-        (void)mp_raw_dial(t->other, t->signer, true);
-        mp_run(t->world, PLN_MS(60));
-    }
-    assert_int_equal(mp_conns(t->signer), PLN_INVITE_CONNS_MAX);
+    take_all_places(t, &r);
     invite(t, 0, NULL, 300);
     expect_token(t, t->joiner, redeem_now(t, t->joiner));
 }
@@ -545,14 +555,7 @@ static void silent_clients_do_not_keep_a_joiner_out(void **state) {
 static void foreign_invites_do_not_keep_a_joiner_waiting(void **state) {
     trio *t = *state;
     rogue r;
-    pln_signer foreign;
-    assert_int_equal(pln_signer_create_root(&t->world->foreign_seed, 86400, &t->world->rng,
-                                            t->world->now.wall, &foreign),
-                     POLLEN_OK);
-    pln_bootstraps list = {.items = NULL};
-    const char *addr = "10.0.0.1:60611";
-    assert_int_equal(pln_bootstraps_add(&list, mp_key(t->signer), &addr, 1), POLLEN_OK);
-    issue(t, &foreign, &list, NULL, 300);
+    invite_from_elsewhere(t);
     mp_node *rogues[4] = {t->other};
     start_rogue(t, &r);
     for (size_t i = 1; i < 4; i++) {
@@ -581,8 +584,6 @@ static void foreign_invites_do_not_keep_a_joiner_waiting(void **state) {
     pln_ts began = t->world->now.mono;
     expect_token(t, t->joiner, redeem_now(t, t->joiner));
     assert_true(t->world->now.mono - began < PLN_INVITE_RETRANSMIT);
-    pln_bootstraps_fini(&list);
-    pln_signer_fini(&foreign);
 }
 
 static bool drop_answers(void *ctx, const mp_node *from, const mp_node *to, size_t size) {
@@ -594,14 +595,9 @@ static bool drop_answers(void *ctx, const mp_node *from, const mp_node *to, size
 static void half_open_clients_do_not_keep_a_joiner_out(void **state) {
     trio *t = *state;
     rogue r;
-    start_rogue(t, &r);
     t->world->filter = drop_answers;
     t->world->filter_ctx = t;
-    for (int i = 0; i < PLN_INVITE_CONNS_MAX; i++) {
-        (void)mp_raw_dial(t->other, t->signer, true);
-        mp_run(t->world, PLN_MS(60));
-    }
-    assert_int_equal(mp_conns(t->signer), PLN_INVITE_CONNS_MAX);
+    take_all_places(t, &r);
     invite(t, 0, NULL, 300);
     expect_token(t, t->joiner, redeem_now(t, t->joiner));
 }

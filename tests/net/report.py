@@ -19,8 +19,8 @@ def _number(value, digits):
 
 
 class Row:
-    def __init__(self, pair, results):
-        self.pair, self.results = pair, results
+    def __init__(self, delay, pair, results):
+        self.delay, self.pair, self.results = delay, pair, results
         good = [result for result in results if result["direct"]]
         self.tried, self.good = len(results), len(good)
         self.p50, self.p95 = (percentile([result["seconds"] for result in good], share) for share in (0.5, 0.95))
@@ -45,22 +45,27 @@ class Row:
                 f"{_number(self.p95, 3):>8} {packets:>9} {flows:>6}  {self.how()}")
 
     def plain(self):
-        return {"pair": list(self.pair), "tried": self.tried, "direct": self.good, "p50_seconds": self.p50,
+        return {"pair": list(self.pair), "delay_ms": self.delay, "tried": self.tried, "direct": self.good, "p50_seconds": self.p50,
                 "p95_seconds": self.p95, "packets": self.packets, "flows": self.flows, "methods": self.methods,
                 "trials": self.results}
 
 
 class Report:
+    """Rows for each delay, in the order in which they were asked for."""
+
     def __init__(self, settings):
         self.settings, self.rows = settings, {}
 
-    def add(self, at, pair, results):
+    def add(self, delay, at, pair, results):
         """The row of a pair; its line."""
-        self.rows[at] = Row(pair, results)
-        return self.rows[at].line()
+        row = self.rows.setdefault(delay, {})[at] = Row(delay, pair, results)
+        return row.line()
+
+    def groups(self):
+        return [(delay, [rows[at] for at in sorted(rows)]) for delay, rows in self.rows.items()]
 
     def ordered(self):
-        return [self.rows[at] for at in sorted(self.rows)]
+        return [row for _, rows in self.groups() for row in rows]
 
     def summary(self):
         rows = [row for row in self.ordered() if not row.hopeless]
@@ -76,13 +81,16 @@ class Report:
 
     def write(self, stem):
         with open(f"{stem}.txt", "w", encoding="utf-8") as file:
-            print(HEAD, *(row.line() for row in self.ordered()), self.summary(), sep="\n", file=file)
+            for delay, rows in self.groups():
+                title = [f"{delay:g} ms each way"] if len(self.rows) > 1 else []
+                print(*title, HEAD, *(row.line() for row in rows), sep="\n", file=file)
+            print(self.summary(), file=file)
         with open(f"{stem}.json", "w", encoding="utf-8") as file:
             json.dump({"schema": "pollen.lab/1", "settings": self.settings,
                        "rows": [row.plain() for row in self.ordered()]}, file, indent=1)
             file.write("\n")
         with open(f"{stem}.svg", "w", encoding="utf-8") as file:
-            file.write(picture(self.ordered()))
+            file.write(pictures(self.groups()))
 
 
 # ---- The picture: a square for each pair of sites, and a line for each other pair -----------------------
@@ -112,7 +120,8 @@ def _cell(x, y, row):
             _text(x + CELL_W / 2, y + 27, speed, 'text-anchor="middle"')]
 
 
-def picture(rows):
+def _drawing(delay, rows):
+    """(width, height, lines) of the picture of one delay."""
     from topology import SITES  # the order of the axes
 
     pairs = [row for row in rows if len(row.pair) == 2 and not {"v6", "noudp"} & set(row.pair)]
@@ -121,11 +130,8 @@ def picture(rows):
     cells = {row.pair: row for row in pairs}
     width = LEFT + CELL_W * max(len(sites), 4) + 20
     height = TOP + CELL_H * len(sites) + 30 + CELL_H * len(others) + 20
-    lines = ["<!-- SPDX-License-Identifier: Apache-2.0 -->",
-             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-             f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">',
-             '<rect width="100%" height="100%" fill="white"/>',
-             _text(10, 22, "How many trials ended with a direct session, and how fast half of those did",
+    where = f", with {delay:g} ms each way" if delay else ""
+    lines = [_text(10, 22, f"How many trials ended with a direct session, and how fast half of those did{where}",
                    'font-size="14"')]
     for i, site in enumerate(sites):
         lines.append(_text(LEFT + CELL_W * (i + 0.5), TOP - 8, site, 'text-anchor="middle"'))
@@ -138,4 +144,19 @@ def picture(rows):
     for i, row in enumerate(others):
         lines.append(_text(LEFT - 8, top + CELL_H * i + 21, row.name(), 'text-anchor="end"'))
         lines += _cell(LEFT, top + CELL_H * i, row)
+    return width, height, lines
+
+
+def pictures(groups):
+    """One drawing for each delay, below each other."""
+    drawings = [_drawing(delay, rows) for delay, rows in groups]
+    width, height = max(drawing[0] for drawing in drawings), sum(drawing[1] for drawing in drawings)
+    lines = ["<!-- SPDX-License-Identifier: Apache-2.0 -->",
+             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+             f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">',
+             '<rect width="100%" height="100%" fill="white"/>']
+    top = 0
+    for _, drawing_height, drawing in drawings:
+        lines += [f'<g transform="translate(0 {top})">', *drawing, "</g>"]
+        top += drawing_height
     return "\n".join([*lines, "</svg>"]) + "\n"

@@ -29,7 +29,7 @@ class Case(unittest.TestCase):
         self.addCleanup(subprocess.run, ["rm", "-rf", folder], check=True)
         place = Topology((site, "public"), PUBLICS)
         self.addCleanup(place.close)
-        publics = []
+        publics = self.publics = []
         for i in range(PUBLICS):
             root = publics[0] if publics else None
             publics.append(self.start(place.publics[i], os.path.join(folder, f"r{i}"), root))
@@ -87,6 +87,22 @@ class Case(unittest.TestCase):
                 result, message = self.doctor(node)
                 self.assertEqual(result, "warn")
                 self.assertTrue(message.startswith("hard"), message)
+
+    def test_one_that_is_remembered(self):
+        node, place = self.nodes("edm_random")
+        self.verdict(node, "hard", "random", "unknown")
+        wait_for("it is on disk", lambda: os.path.exists(os.path.join(node.dir, "nat.json")), LATE_S)
+        node.run("down")
+        node.reap()
+        for public in self.publics[1:]:
+            public.kill()
+        node.start()
+        wait_for("the node is up again", node.up, LATE_S)
+        value = self.verdict(node, "hard", "random", "unknown")
+        self.assertIsNotNone(value["remembered_at"])
+        self.assertEqual(value["doubt"], "one")
+        self.assertEqual(self.seen_at(value), {place.a.wan_address})
+        self.assertIn("remembered    as of ", node.run("netcheck"))
 
 
 if __name__ == "__main__":

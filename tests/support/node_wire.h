@@ -84,6 +84,16 @@ static inline void nw_transmit(nw_fixture *f, nw_host *h) {
     }
 }
 
+/* As the owner of the node does, which has no descriptors left. */
+static inline void nw_open_no_sockets(nw_fixture *f, nw_host *h) {
+    pln_socket_wish wish;
+    while (!h->holds_events && pln_node_poll_socket(h->node, &wish, f->now)) {
+        if (wish.open) {
+            pln_node_socket_failed(h->node, wish.via, f->now);
+        }
+    }
+}
+
 static inline void nw_run_ms(nw_fixture *f, unsigned ms) {
     for (unsigned i = 0; i < ms; i++) {
         for (size_t k = 0; k < NODES; k++) {
@@ -91,6 +101,7 @@ static inline void nw_run_ms(nw_fixture *f, unsigned ms) {
                 pln_node_handle_timeout(f->hosts[k].node, f->now);
             }
             nw_take_events(f, &f->hosts[k]);
+            nw_open_no_sockets(f, &f->hosts[k]);
             nw_transmit(f, &f->hosts[k]);
         }
         const size_t count = f->count;

@@ -52,16 +52,6 @@ static void trigger(nw_fixture *f, size_t from, const pollen_key *peer, pollen_n
     send_to_here(f, from, &envelope);
 }
 
-/* As the owner of the node does, which has no descriptors left. */
-static void open_no_sockets(nw_fixture *f) {
-    pln_socket_wish wish;
-    while (pln_node_poll_socket(f->hosts[HERE].node, &wish, f->now)) {
-        if (wish.open) {
-            pln_node_socket_failed(f->hosts[HERE].node, wish.via, f->now);
-        }
-    }
-}
-
 /* Whom we asked for a punch says, again and again, that the peer's NAT is another one. */
 static void who_was_asked_once_does_not_begin_punches_for_ever(void **state) {
     enum { SECONDS = 30 };
@@ -79,7 +69,6 @@ static void who_was_asked_once_does_not_begin_punches_for_ever(void **state) {
         trigger(f, i % 2 == 0 ? MEMBER : OTHER, &victim,
                 i % 4 < 2 ? POLLEN_NAT_MAPPING_EASY : POLLEN_NAT_MAPPING_NONE);
         nw_run_ms(f, 10);
-        open_no_sockets(f);
     }
     const size_t sent = f->hosts[HERE].to_nobody - before;
     print_message("%d triggers: %zu packets\n", SECONDS * 100, sent);
@@ -123,7 +112,6 @@ static void for_a_public_peer_nothing_is_sprayed(void **state) {
             trigger_without_whereabouts(f, OTHER);
         }
         nw_run_ms(f, 100);
-        open_no_sockets(f);
     }
     assert_false(nw_has_session(f, HERE, OTHER));
     assert_in_range(f->hosts[HERE].to_nobody - before, 1, 500);

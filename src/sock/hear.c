@@ -129,7 +129,7 @@ static void hear_request_of(pln_sock *sock, sock_punch *punch, const pln_path *p
         way = learn(punch, path, now);
     }
     if (way != NULL) {
-        pln_sock_punch_try(sock, punch, way, now); /* Its packet came through, so ours goes back. */
+        pln_sock_punch_heard(sock, punch, way, now);
     }
 }
 

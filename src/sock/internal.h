@@ -36,6 +36,7 @@ typedef struct sock_way {
     pln_ts started_at;
     pln_ts next_at; /* PLN_TS_NEVER: no more. */
     pln_ts sent_at; /* The last; PLN_TS_NEVER: none yet. */
+    bool was_heard; /* A request of the peer's came along it. */
     unsigned heard; /* How often the peer's requests hastened ours. */
     bool is_target; /* One of the peer's addresses, to be tried when the first full request goes. */
     bool is_tried;  /* TRY was told of it. */
@@ -118,6 +119,8 @@ struct sock_punch {
     pln_ts spray_at;
 
     pln_ts settle_until; /* A handshake along a hole has until then; 0: none. */
+    pln_ts hush_until;   /* One along a way that the peer was heard on: nothing new is begun. */
+    unsigned hushes;
     pln_path holes[PLN_PUNCH_HOLES_MAX];
     pln_punch_method hole_methods[PLN_PUNCH_HOLES_MAX];
     size_t holes_failed;
@@ -150,6 +153,9 @@ void pln_sock_punch_destroy(sock_punch *punch);
 
 /* A response came along the path. */
 void pln_sock_punch_hole(pln_sock *sock, sock_punch *punch, const pln_path *path, pln_ts now);
+
+/* The peer came along the way, so that ours goes back: a handshake may be tried. */
+void pln_sock_punch_heard(pln_sock *sock, sock_punch *punch, sock_way *way, pln_ts now);
 
 /* The plan is another one: goes up its ladder from here on. */
 void pln_sock_punch_replan(sock_punch *punch);

@@ -45,7 +45,7 @@
 #define SKEW PLN_MS(20)
 #define SOCKETS_TIME (PLN_BIRTHDAY_SOCKETS * PLN_NS_PER_S / PLN_BIRTHDAY_SOCKETS_PER_S)
 
-static pln_dur rtt_of(const pln_punch_plan *plan) {
+pln_dur pln_ladder_rtt(const pln_punch_plan *plan) {
     pln_dur rtt = plan->rtt == 0 ? RTT_UNKNOWN : plan->rtt;
     return rtt < RTT_MIN ? RTT_MIN : rtt > RTT_MAX ? RTT_MAX : rtt;
 }
@@ -81,7 +81,7 @@ static void plan_hard_pair(const pln_punch_plan *plan, pln_ladder *ladder) {
 }
 
 static pln_dur birthday_after(const pln_punch_plan *plan) {
-    pln_dur rtt = rtt_of(plan);
+    pln_dur rtt = pln_ladder_rtt(plan);
     if (plan->one_shot) {
         return AFTER_ONE_SHOT;
     }
@@ -99,7 +99,7 @@ static pln_dur birthday_after(const pln_punch_plan *plan) {
 }
 
 static pln_dur spray_later(const pln_punch_plan *plan) {
-    pln_dur half = plan->rtt == 0 ? 0 : rtt_of(plan) / 2;
+    pln_dur half = plan->rtt == 0 ? 0 : pln_ladder_rtt(plan) / 2;
     return SOCKETS_TIME + SKEW > half ? SOCKETS_TIME + SKEW - half : 0;
 }
 

@@ -33,6 +33,9 @@ typedef struct pln_ladder {
     size_t renewals;   /* sockets, if there are many. */
 } pln_ladder;
 
+/* What is reckoned with as the round trip. */
+pln_dur pln_ladder_rtt(const pln_punch_plan *plan);
+
 void pln_ladder_plan(const pln_punch_plan *plan, pln_ladder *ret);
 
 /* Nothing but the main socket is known of such a side: no NAT, or an easy one. */

@@ -10,8 +10,21 @@
 #define HELD_AFTER PLN_S(1)
 #define HELD_RETRY PLN_MS(50)
 
-/* After a late wake-up so much is made up for, not all that was missed. */
-#define SPRAY_LATE PLN_MS(8)
+/* After a pause or a late wake-up so much is made up for, not all that was missed. */
+#define LATE PLN_MS(8)
+
+static pln_ts not_long_before(pln_ts at, pln_ts now) {
+    pln_ts earliest = now > LATE ? now - LATE : 0;
+    return at > earliest ? at : earliest;
+}
+
+/* Nothing new is begun while a handshake has its chance. */
+static pln_ts after_hush(const sock_punch *punch, pln_ts at) {
+    return at > punch->hush_until ? at : punch->hush_until;
+}
+
+#define HUSH_MARGIN PLN_MS(60)
+#define HUSHES_MAX 4
 
 /* Behind the first full requests of the many sockets (way.c), and a round trip. */
 #define RENEW_AFTER PLN_MS(1550)
@@ -279,7 +292,7 @@ static pln_ts step_at(const sock_punch *punch) {
         return PLN_TS_NEVER;
     }
     pln_ts at = pln_ts_add(punch->plan.at, punch->ladder.steps[punch->step].after);
-    return punch->retry_at > at ? punch->retry_at : at;
+    return after_hush(punch, punch->retry_at > at ? punch->retry_at : at);
 }
 
 static bool has_rung(const pln_ladder *ladder, pln_rung rung) {
@@ -316,21 +329,30 @@ static bool has_flows_left(const sock_punch *punch) {
     return punch->spray_sent + punch->sockets_asked < PLN_BIRTHDAY_PORTS;
 }
 
+static pln_ts sockets_due(const sock_punch *punch) {
+    return punch->sockets_left > 0 ? after_hush(punch, punch->sockets_at) : PLN_TS_NEVER;
+}
+
 static void ask_for_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
-    while (punch->sockets_left > 0 && pln_ts_reached(punch->sockets_at, now)) {
+    while (pln_ts_reached(sockets_due(punch), now)) {
         if (!has_flows_left(punch) || !pln_sock_via_want(sock, punch)) {
             punch->stats.sockets_failed += punch->sockets_left;
             punch->sockets_left = 0;
             return;
         }
         punch->sockets_left--;
+        punch->sockets_at = not_long_before(punch->sockets_at, now);
         punch->sockets_at =
             pln_ts_add(punch->sockets_at, PLN_NS_PER_S / PLN_BIRTHDAY_SOCKETS_PER_S);
     }
 }
 
+static pln_ts renewal_due(const sock_punch *punch) {
+    return punch->renewals_left > 0 ? after_hush(punch, punch->renew_at) : PLN_TS_NEVER;
+}
+
 static void renew_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
-    while (punch->renewals_left > 0 && pln_ts_reached(punch->renew_at, now)) {
+    while (pln_ts_reached(renewal_due(punch), now)) {
         punch->renewing = true;
         if (!has_flows_left(punch) || !pln_sock_via_give_up(sock, punch) ||
             !pln_sock_via_want(sock, punch)) {
@@ -339,12 +361,25 @@ static void renew_sockets(pln_sock *sock, sock_punch *punch, pln_ts now) {
         }
         punch->renewals_left--;
         punch->renewals_made++;
+        punch->renew_at = not_long_before(punch->renew_at, now);
         punch->renew_at = pln_ts_add(punch->renew_at, PLN_NS_PER_S / PLN_BIRTHDAY_RENEWALS_PER_S);
     }
 }
 
 static bool is_settling(const sock_punch *punch, pln_ts now) {
     return punch->settle_until > now;
+}
+
+static void take_steps(pln_sock *sock, sock_punch *punch, pln_ts now) {
+    while (pln_ts_reached(step_at(punch), now)) {
+        pln_rung rung = punch->ladder.steps[punch->step].rung;
+        if (!is_taken(punch, rung) && !take_step(sock, punch, rung, now)) {
+            return;
+        }
+        punch->taken |= 1u << rung;
+        punch->step++;
+        punch->retry_at = 0;
+    }
 }
 
 void pln_sock_punch_advance(pln_sock *sock, sock_punch *punch, pln_ts now) {
@@ -358,14 +393,9 @@ void pln_sock_punch_advance(pln_sock *sock, sock_punch *punch, pln_ts now) {
     if (is_settling(punch, now)) {
         return;
     }
-    while (pln_ts_reached(step_at(punch), now)) {
-        pln_rung rung = punch->ladder.steps[punch->step].rung;
-        if (!is_taken(punch, rung) && !take_step(sock, punch, rung, now)) {
-            return;
-        }
-        punch->taken |= 1u << rung;
-        punch->step++;
-        punch->retry_at = 0;
+    take_steps(sock, punch, now);
+    if (punch->ended) {
+        return;
     }
     ask_for_sockets(sock, punch, now);
     renew_sockets(sock, punch, now);
@@ -423,9 +453,7 @@ static void transmit_spray(pln_sock *sock, sock_punch *punch, uint8_t *buf, pln_
     punch->stats.ways_used++;
     sock->counters.ways_used++;
     unsigned per_s = spray_per_s(punch);
-    pln_ts earliest = now > SPRAY_LATE ? now - SPRAY_LATE : 0;
-    pln_ts from = punch->spray_at > earliest ? punch->spray_at : earliest;
-    punch->spray_at = from + PLN_NS_PER_S / per_s;
+    punch->spray_at = not_long_before(punch->spray_at, now) + PLN_NS_PER_S / per_s;
     encode(punch->nonce, buf);
     *ret = (pln_transmit){.path = path, .size = PLN_PROBE_BYTES, .segment = PLN_PROBE_BYTES};
 }
@@ -440,7 +468,8 @@ static void try_target(pln_sock *sock, sock_punch *punch, sock_way *way, const p
 }
 
 static pln_ts spray_due(const sock_punch *punch) {
-    return punch->spray_left > 0 && has_flows_left(punch) ? punch->spray_at : PLN_TS_NEVER;
+    bool sprays = punch->spray_left > 0 && has_flows_left(punch);
+    return sprays ? after_hush(punch, punch->spray_at) : PLN_TS_NEVER;
 }
 
 static bool may_send(const sock_punch *punch, pln_ts now) {
@@ -495,12 +524,7 @@ pln_ts pln_sock_punch_next(const pln_sock *sock, const sock_punch *punch) {
         return PLN_TS_NEVER;
     }
     pln_ts next = pln_ts_min(step_at(punch), next_send(sock, punch));
-    if (punch->sockets_left > 0) {
-        next = pln_ts_min(next, punch->sockets_at);
-    }
-    if (punch->renewals_left > 0) {
-        next = pln_ts_min(next, punch->renew_at);
-    }
+    next = pln_ts_min(next, pln_ts_min(sockets_due(punch), renewal_due(punch)));
     next = next > punch->settle_until ? next : punch->settle_until;
     return pln_ts_min(next, end_of(punch));
 }
@@ -517,6 +541,17 @@ void pln_sock_punch_try(pln_sock *sock, sock_punch *punch, sock_way *way, pln_ts
     punch->tries[punch->stats.tries] = (pln_path){.via = way->via, .remote = way->remote};
     punch->try_methods[punch->stats.tries] = way->method;
     punch->stats.tries++;
+}
+
+/* A handshake takes two round trips.  Its packets may be lost, so that the ways go on; but what
+ * only costs waits.  Whoever forges the peer's address does not hold it up for long. */
+void pln_sock_punch_heard(pln_sock *sock, sock_punch *punch, sock_way *way, pln_ts now) {
+    if (!way->was_heard && !way->is_open && punch->hushes < HUSHES_MAX) {
+        punch->hushes++;
+        punch->hush_until = pln_ts_add(now, 2 * pln_ladder_rtt(&punch->plan) + HUSH_MARGIN);
+    }
+    way->was_heard = true;
+    pln_sock_punch_try(sock, punch, way, now);
 }
 
 /* A sprayed port becomes a way when it answers. */

@@ -233,6 +233,7 @@ void pln_sock_hole_failed(pln_sock *sock, const pollen_key *peer, const pln_path
             punch->holes_failed++;
         }
     }
+    punch->hush_until = 0;
     if (punch->holes_failed >= punch->stats.holes) {
         punch->settle_until = 0;
     }

@@ -38,7 +38,7 @@ static const word allocations[] = {
     {"unknown", "not enough is seen to tell"},
 };
 
-/* An easy one shows a socket one port, however it was chosen; of a hard one there is more to say. */
+/* An easy one shows one port, however it was chosen; of a hard one there is more to say. */
 static const word unknown_allocations[] = {
     {"easy", "another port than the socket's"},
     {"hard", "some ports lie near each other, some do not; one more peer would tell"},

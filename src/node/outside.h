@@ -41,8 +41,9 @@ bool pln_outside_set_mapped(pln_outside *outside, const pollen_addr *addr);
 /* The peer has no session any more. */
 void pln_outside_observer_gone(pln_outside *outside, const pollen_key *observer, pln_ts now);
 
-/* How many flows punches of ours have begun so far: each moves a NAT that counts on by one port, and
- * whoever aims at the one after the last seen would miss.  To be told before a word of a peer, too. */
+/* How many flows punches of ours have begun so far: each moves a NAT that counts on by one port,
+ * and whoever aims at the one after the last seen would miss.  To be told before a word of a peer,
+ * too. */
 void pln_outside_note_flows(pln_outside *outside, uint64_t flows);
 
 /* The newest word of each peer that has a session, newest first; NULL past the end.  Borrowed. */

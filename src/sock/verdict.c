@@ -289,6 +289,14 @@ static void judge_ports(pln_nat_verdict *verdict, const voices *v) {
 
 /* ---- The verdict ----------------------------------------------------------------------------- */
 
+/* Seen at an address of ours that is unique in the world, the interface is the second witness. */
+static bool is_witnessed_by_us(const pln_nat_observations *list, const voices *v) {
+    const pln_nat_observation *only = v->items[0];
+    return v->count == 1 && only->seen.port == only->local_port &&
+           pln_nat_scope_of(&only->seen) == PLN_NAT_SCOPE_WORLD &&
+           pln_nat_is_local(list, &only->seen);
+}
+
 void pln_nat_judge(const pln_nat_observations *list, pln_ts now, pln_nat_verdict *ret) {
     PLN_ASSERT(list->count <= PLN_NAT_OBSERVATIONS_MAX);
     *ret = (pln_nat_verdict){.mapping = POLLEN_NAT_MAPPING_UNKNOWN};
@@ -303,7 +311,7 @@ void pln_nat_judge(const pln_nat_observations *list, pln_ts now, pln_nat_verdict
     }
     const pln_nat_observation *common = commonest(&v);
     ret->external = common->seen;
-    ret->mapping = mapping_of(&v, common);
+    ret->mapping = is_witnessed_by_us(list, &v) ? POLLEN_NAT_MAPPING_EASY : mapping_of(&v, common);
     if (ret->mapping == POLLEN_NAT_MAPPING_UNKNOWN) {
         return;
     }

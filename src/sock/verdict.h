@@ -5,8 +5,9 @@
  *
  * A peer counts when it looks at us from outside: it sees another address than our interface's, or
  * that very address from the wide world; not from behind our own NAT, and only once for all peers
- * behind one address.  Two that agree are needed, and whenever what was said would be explained as
- * well by the opposite and a single liar among three or more, the verdict is unknown.
+ * behind one address.  Two that agree are needed, or one that sees us at an address of our own that
+ * is nobody else's; and whenever what was said would be explained as well by the opposite and a
+ * single liar among three or more, the verdict is unknown.
  *
  * Thread: the owner's alone.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nat.json: which NAT was found at the places where this node has been, so that it need not be found
- * out again at each start.  A place is told by the addresses of our interfaces and the one that all
- * of them are seen at.
+ * nat.json: which NAT was found at the places where this node has been, so that it need not be
+ * found out again at each start.  A place is told by the addresses of our interfaces and the one
+ * that all of them are seen at.
  */
 #ifndef PLN_WIRE_NAT_MEMORY_H
 #define PLN_WIRE_NAT_MEMORY_H

@@ -113,10 +113,25 @@ static void seen_at_our_own_address_there_is_no_nat(void **state) {
     pln_nat_observations list = {.count = 0};
     pollen_addr locals[2] = {addr_of("192.168.1.10:1"), addr_of("198.51.100.7:1")};
     assert_false(pln_nat_set_locals(&list, locals, 2));
-    hear(&list, 1, A, SEEN "60611");
-    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
+    hear(&list, 1, A, SEEN "60611"); /* Our interface is the second witness. */
+    assert_mapping(&list, POLLEN_NAT_MAPPING_NONE);
     hear(&list, 2, B, SEEN "60611");
     assert_mapping(&list, POLLEN_NAT_MAPPING_NONE);
+}
+
+/* A private address is that of many, and another port takes something that changed it. */
+static void one_peer_alone_cannot_say_that_there_is_no_nat(void **state) {
+    (void)state;
+    pln_nat_observations list = {.count = 0};
+    pollen_addr locals[2] = {addr_of("192.168.1.10:1"), addr_of("198.51.100.7:1")};
+    assert_false(pln_nat_set_locals(&list, locals, 2));
+    hear(&list, 1, A, "192.168.1.10:60611");
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
+    hear(&list, 1, A, SEEN "60612");
+    assert_mapping(&list, POLLEN_NAT_MAPPING_UNKNOWN);
+    hear(&list, 1, A, SEEN "60611");
+    hear(&list, 2, B, SEEN "40000"); /* They differ, and either may be right. */
+    assert_mapping(&list, POLLEN_NAT_MAPPING_HARD);
 }
 
 static void only_ipv6_is_judged_where_there_is_no_ipv4(void **state) {
@@ -575,6 +590,7 @@ int main(void) {
         cmocka_unit_test(an_easy_nat_that_keeps_the_port_preserves),
         cmocka_unit_test(two_that_differ_make_it_hard),
         cmocka_unit_test(seen_at_our_own_address_there_is_no_nat),
+        cmocka_unit_test(one_peer_alone_cannot_say_that_there_is_no_nat),
         cmocka_unit_test(only_ipv6_is_judged_where_there_is_no_ipv4),
         cmocka_unit_test(observers_behind_one_address_count_once),
         cmocka_unit_test(observers_in_one_ipv6_house_count_once),

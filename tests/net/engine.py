@@ -162,8 +162,10 @@ class Bench:
     def _punch(self, sides, result):
         before = [self._sent(side) for side in sides]
         budget = round(self.options.limit * 1000)
+        core = dict(zip(self.options.forward[::2], self.options.forward[1::2], strict=True))
+        rtt = max(round(2 * core.get("--delay", 0)), 1)
         for side in sides:
-            side.tell("punch", BEGIN_MS + round(self.random.uniform(0, self.options.skew)), budget)
+            side.tell("punch", BEGIN_MS + round(self.random.uniform(0, self.options.skew)), budget, rtt)
         end = time.monotonic() + self.options.limit + 1
         while not all(side.over for side in sides):
             if time.monotonic() > end:

@@ -12,7 +12,7 @@
  *   judge                           answers: nat MAPPING ALLOCATION STEP EXTERNAL PORT...
  *   theirs MAPPING ALLOCATION STEP PORT...    the peer's verdict, in the same numbers
  *   target KIND ADDR                where to aim
- *   punch WAIT_MS BUDGET_MS         starts, so long from now, for so long
+ *   punch WAIT_MS BUDGET_MS RTT_MS  starts, so long from now, for so long; to a peer so far away
  *   fresh PEER                      begins anew, with the peer of this number: what was told is
  *                                   forgotten, the punch ends, its sockets are closed; says: fresh
  *
@@ -331,7 +331,7 @@ static void take_theirs(puncher *p, char **words, size_t count) {
     }
 }
 
-static void punch(puncher *p, unsigned wait_ms, unsigned budget_ms) {
+static void punch(puncher *p, unsigned wait_ms, unsigned budget_ms, unsigned rtt_ms) {
     pln_ts at = now();
     if (p->won) {
         return;
@@ -339,6 +339,7 @@ static void punch(puncher *p, unsigned wait_ms, unsigned budget_ms) {
     p->started_at = at + PLN_MS(wait_ms);
     p->plan.attempt = 1;
     p->plan.at = p->started_at;
+    p->plan.rtt = PLN_MS(rtt_ms);
     p->plan.deadline = p->started_at + PLN_MS(budget_ms);
     if (pln_sock_start(p->sock, &p->plan, at) != POLLEN_OK) {
         fail("the engine refuses to punch");
@@ -390,7 +391,7 @@ static void take_line(puncher *p, char *line) {
         p->plan.targets[p->plan.target_count++] = (pln_punch_target){
             .kind = (pln_target_kind)number(words[1]), .addr = address(words[2])};
     } else if (strcmp(verb, "punch") == 0) {
-        punch(p, number(words[1]), number(words[2]));
+        punch(p, number(words[1]), number(words[2]), number(words[3]));
     } else if (strcmp(verb, "fresh") == 0) {
         begin_anew(p, number(words[1]));
     } else {

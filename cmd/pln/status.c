@@ -75,6 +75,15 @@ static json_t *cert_json(pollen_mesh *mesh, json_t **ret_cluster) {
     return object == NULL ? json_null() : object;
 }
 
+/* What the router forwards is ours as well. */
+static void append_mapped(pollen_mesh *mesh, json_t *array) {
+    pollen_port_mapping mapping;
+    if (pollen_mesh_port_mapping(mesh, &mapping) == POLLEN_OK &&
+        mapping.state == POLLEN_PORT_MAPPING_MAPPED) {
+        json_array_append_new(array, pln_json_addr(&mapping.external));
+    }
+}
+
 static json_t *addrs_json(pln_daemon *daemon, pollen_mesh *mesh) {
     pollen_addr addrs[PLN_DAEMON_ADDRS_MAX];
     json_t *array = json_array();
@@ -82,6 +91,7 @@ static json_t *addrs_json(pln_daemon *daemon, pollen_mesh *mesh) {
     for (size_t i = 0; array != NULL && i < count; i++) {
         json_array_append_new(array, pln_json_addr(&addrs[i]));
     }
+    append_mapped(mesh, array);
     return array;
 }
 

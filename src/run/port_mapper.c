@@ -163,16 +163,18 @@ static void *run(void *arg) {
     work w = {.mapper = arg, .fd = -1};
     const pln_rng rng = pln_os_rng();
     pln_portmap_init(&w.pm, &rng);
-    while (!w.stopping || !pln_portmap_is_off(&w.pm)) {
+    for (;;) {
         if (!w.stopping && pln_ts_reached(w.look_at, clock_now())) {
             look(&w, clock_now());
         }
         receive(&w);
         pln_portmap_handle_timeout(&w.pm, clock_now());
         transmit(&w);
+        if (w.stopping && pln_portmap_is_off(&w.pm)) {
+            break;
+        }
         wait_for_something(&w);
     }
-    transmit(&w);
     close_socket(&w);
     return NULL;
 }

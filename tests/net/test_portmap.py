@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Shows that a node behind a real router that speaks PCP and NAT-PMP gets a port of it, and what that is good for.
+
+    tests/net/test_portmap.py PLN [unittest arguments]
+
+The router is miniupnpd, on the NAT of the laboratory.  Needs root; without it, or without namespaces or
+miniupnpd, it ends with 77.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import space
+from nodes import Failure, Ours, pause, wait_for
+from topology import Topology
+
+PLN = ""
+LATE_S = 120
+# The shortest that miniupnpd can be told to grant at most, and a node takes for a mapping.
+LIFETIME_S = 62
+# No address of the documentation's ranges: miniupnpd refuses to map a port of any address that is not of the wide
+# world.  It is so only within this namespace.
+WAN, CORE = "11.0.0.2", "11.0.0.1"
+
+_CHAINS = """
+add rule ip nat passing ct status dnat accept
+table inet miniupnpd {
+  chain forward { type filter hook forward priority 0; policy accept; jump mapped; }
+  chain mapped { }
+  chain prerouting { type nat hook prerouting priority -100; policy accept; jump prerouting_mapped; }
+  chain postrouting { type nat hook postrouting priority 110; policy accept; jump postrouting_mapped; }
+  chain prerouting_mapped { }
+  chain postrouting_mapped { }
+}
+"""
+_CONFIGURATION = f"""
+ext_ifname=wan
+ext_ip={WAN}
+listening_ip=lan
+enable_natpmp=yes
+enable_upnp=no
+secure_mode=yes
+system_uptime=yes
+uuid=00000000-0000-0000-0000-000000000000
+max_lifetime={LIFETIME_S}
+min_lifetime=60
+upnp_table_name=miniupnpd
+upnp_nat_table_name=miniupnpd
+upnp_forward_chain=mapped
+upnp_nat_chain=prerouting_mapped
+upnp_nat_postrouting_chain=postrouting_mapped
+allow 1024-65535 192.168.1.0/24 1024-65535
+deny 0-65535 0.0.0.0/0 0-65535
+"""
+_NO_PCP = """
+table inet nopcp {
+  chain own { type filter hook input priority -10; policy accept; udp dport 5351 @th,64,8 2 drop; }
+}
+"""
+
+
+class Mapping(Ours):
+    """A node that asks its router."""
+
+    def options(self):
+        return [*super().options(), "--port-mapping", "pcp"]
+
+    def mapping(self):
+        return json.loads(self.run("netcheck", "--json"))["port_mapping"]
+
+
+class Router:
+    """The daemon on the innermost router of a site."""
+
+    def __init__(self, place, core, folder):
+        self.space = place.routers[0][0]
+        self.log = os.path.join(folder, "miniupnpd.log")
+        self.configuration = os.path.join(folder, "miniupnpd.conf")
+        with open(self.configuration, "w", encoding="ascii") as file:
+            file.write(_CONFIGURATION)
+        self.space.ip(["addr flush dev wan", f"addr add {WAN}/30 dev wan", f"route add default via {CORE}"], "-4")
+        core.ip([f"addr add {CORE}/30 dev to-a"])
+        self.space.nft(_CHAINS)
+        with open(self.log, "wb") as log, self.space.entered():
+            self.process = subprocess.Popen(
+                [_program(), "-d", "-f", self.configuration, "-P", os.path.join(folder, "miniupnpd.pid")],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(10)
+
+    def listens(self):
+        if self.process.poll() is not None:
+            raise Failure(f"miniupnpd ended: {self.text()}")
+        return "Listening for NAT-PMP/PCP" in self.text()
+
+    def text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def forwards(self):
+        """The ports that it forwards, as the kernel has them: {outer: (address, port)}."""
+        rules = self.space.run("nft", "-n", "list", "chain", "inet", "miniupnpd", "prerouting_mapped")
+        return {int(outer): (address, int(port)) for outer, address, port in
+                re.findall(r"dport (\d+) .*?dnat ip to ([\d.]+):(\d+)", rules)}
+
+
+def _program():
+    return shutil.which("miniupnpd", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+
+class Case(unittest.TestCase):
+    def lab(self, *sites):
+        folder = tempfile.mkdtemp(prefix="pollen-net-")
+        self.addCleanup(subprocess.run, ["rm", "-rf", folder], check=True)
+        place = Topology(sites, 2)
+        self.addCleanup(place.close)
+        router = Router(place.a, place.core, folder)
+        self.addCleanup(router.close)
+        wait_for("the router listens", router.listens, LATE_S)
+        return folder, place, router
+
+    def start(self, kind, at, folder, root):
+        node = kind(PLN, at, folder)
+        if root:
+            node.join(root.invite())
+        node.start()
+        self.addCleanup(node.reap)
+        self.addCleanup(node.kill)
+        wait_for("the node is up", node.up, LATE_S)
+        return node
+
+    def mapped(self, node):
+        def look():
+            value = node.mapping()
+            return value["state"] == "mapped" and value
+        return wait_for("the port is mapped", look, LATE_S)
+
+    def test_a_port_is_mapped_used_renewed_and_given_back(self):
+        # Both routers choose another port for every peer, at random, and there is no third node to introduce these
+        # two: without a port that the router forwards they never meet.
+        folder, place, router = self.lab("edm_random", "edm_random")
+        node = self.start(Mapping, place.a, os.path.join(folder, "a"), None)
+        value = self.mapped(node)
+        made = time.monotonic()
+        self.assertEqual(value, {"pcp": True, "nat_pmp": None, "upnp": None, "state": "mapped",
+                                 "gateway_addr": "192.168.1.1:5351", "external_addr": f"{WAN}:{place.a.port}"})
+        self.assertEqual(router.forwards(), {place.a.port: (place.a.address, place.a.port)})
+
+        other = self.start(Ours, place.b, os.path.join(folder, "b"), node)
+        _, path, addr = wait_for("a session with the other", lambda: other.peer(node.id()), LATE_S)
+        self.assertEqual((path, addr), ("direct", f"{WAN}:{place.a.port}"))
+
+        # Once its first life is over, only a renewal can have kept it.
+        while time.monotonic() < made + LIFETIME_S + 5:
+            pause(1)
+            self.assertEqual(node.mapping()["state"], "mapped")
+        self.assertEqual(set(router.forwards()), {place.a.port})
+        self.assertEqual(node.log_text().count("port mapping: asking"), 1)
+
+        node.run("down")
+        self.assertEqual(router.forwards(), {})
+
+    def test_nat_pmp_does_it_too(self):
+        folder, place, router = self.lab("plain", "public")
+        router.space.nft(_NO_PCP)
+        node = self.start(Mapping, place.a, os.path.join(folder, "a"), None)
+        value = self.mapped(node)
+        self.assertEqual((value["pcp"], value["nat_pmp"]), (False, True))
+        self.assertEqual(value["external_addr"], f"{WAN}:{place.a.port}")
+        self.assertEqual(set(router.forwards()), {place.a.port})
+        node.run("down")
+        self.assertEqual(router.forwards(), {})
+
+    def test_nobody_asks_unless_told(self):
+        folder, place, router = self.lab("plain", "public")
+        node = self.start(Ours, place.a, os.path.join(folder, "a"), None)
+        value = json.loads(node.run("netcheck", "--json"))["port_mapping"]
+        self.assertEqual((value["state"], value["pcp"], value["nat_pmp"]), ("off", None, None))
+        self.assertEqual(router.forwards(), {})
+        self.assertNotIn("request received", router.text())
+
+    def test_without_a_router_there_is_nobody_to_ask(self):
+        folder = tempfile.mkdtemp(prefix="pollen-net-")
+        self.addCleanup(subprocess.run, ["rm", "-rf", folder], check=True)
+        place = Topology(("public", "public"), 1)
+        self.addCleanup(place.close)
+        place.a.space.ip(["route del default"], "-4")
+        node = self.start(Mapping, place.a, os.path.join(folder, "a"), None)
+        wait_for("the route is looked for", lambda: node.mapping()["state"] == "no_router", LATE_S)
+
+
+if __name__ == "__main__":
+    space.private()
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    if _program() is None:
+        space.skip("miniupnpd is missing: install miniupnpd-nftables")
+    PLN = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=2)

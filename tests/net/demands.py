@@ -16,9 +16,15 @@ ROUND_TRIPS = 2  # What a delay may add to a punch.
 class Demand:
     """One figure: what is asked, and what was reached by the results of one delay."""
 
-    def __init__(self, name, bound, measure, unit="", at_least=False, round_trips=0):
+    def __init__(self, name, bound, measure, unit="", at_least=False, round_trips=0, sites=None):
+        """sites: only pairs with one of them are meant."""
         self.name, self.bound, self.measure, self.unit = name, bound, measure, unit
-        self.at_least, self.round_trips = at_least, round_trips
+        self.at_least, self.round_trips, self.sites = at_least, round_trips, sites
+        if sites:
+            self.name += f" with {' or '.join(sites)}"
+
+    def concerns(self, pair):
+        return self.sites is None or bool(set(self.sites) & set(pair))
 
     def limit(self, delay):
         return self.bound + self.round_trips * 2 * delay / 1000
@@ -28,7 +34,8 @@ class Demand:
 
     def reached(self, results):
         """The figure; None when there is none, as the p50 of no success."""
-        return self.measure(results)
+        meant = [result for result in results if self.concerns(result["pair"])]
+        return self.measure(meant) if meant else None
 
     def met(self, value, delay):
         if value is None:
@@ -57,12 +64,8 @@ def quantile(share, seconds, round_trips=0):
 
 
 def entries(count, sites=None):
-    """The most that a NAT held; of pairs with one of these sites, if some are named."""
-    def measure(results):
-        return max((result["flows"] for result in results
-                    if "flows" in result and (sites is None or set(sites) & set(result["pair"]))), default=None)
-    of_whom = f" with {' or '.join(sites)}" if sites else ""
-    return Demand(f"NAT entries{of_whom}", count, measure)
+    return Demand("NAT entries", count, lambda results: max(
+        (result["flows"] for result in results if "flows" in result), default=None), sites=sites)
 
 
 def probes(count):

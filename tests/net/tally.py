@@ -3,17 +3,17 @@
 import collections
 import contextlib
 import json
-import time
+import threading
 
 # How long a trial of each group takes, in seconds, without and with delay; until some were timed.
-GUESSES = {"punch": (0.25, 0.4), "nodes": (0.4, 1.6), "loss": (1.5, 3.0)}
+GUESSES = {"punch": (0.25, 0.4), "nodes": (0.35, 1.0), "loss": (1.0, 1.8)}
 
 
 class Results:
     """All trials so far, in a file if there is one."""
 
     def __init__(self, path):
-        self.path, self.by_key = path, {}
+        self.path, self.by_key, self.lock = path, {}, threading.Lock()
         if path:
             with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
                 for line in file:
@@ -31,39 +31,37 @@ class Results:
 
     def add(self, row, delay, pair, number, result):
         entry = {"row": row.key(), "delay_ms": delay} | result | {"pair": list(pair), "number": number}
-        self._note(entry)
-        if self.path:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+        with self.lock:
+            self._note(entry)
+            if self.path:
+                with open(self.path, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(entry) + "\n")
 
     def of(self, row, delay, pair=None):
         """Those of a row and delay; in either order when a pair is named."""
-        return [entry for (key, at, sites, _), entry in self.by_key.items()
+        return [entry for (key, at, sites, _), entry in list(self.by_key.items())
                 if key == row.key() and at == delay and (pair is None or sites in (pair, pair[::-1]))]
 
 
 class Progress:
-    def __init__(self, todo, results):
-        self.left = collections.Counter()
+    def __init__(self, todo, results, jobs=1):
+        self.left, self.jobs = collections.Counter(), jobs
         for row, delay, pair, numbers in todo:
             self.left[_kind(row, delay)] += sum(not results.has(row, delay, pair, number) for number in numbers)
         self.spent, self.done = collections.Counter(), collections.Counter()
-        self.began = self.last = time.monotonic()
 
-    def step(self, row, delay):
-        """One trial is over, with what came before it."""
-        now = time.monotonic()
+    def step(self, row, delay, count, seconds):
+        """So many trials are over, and took so long with what they needed."""
         kind = _kind(row, delay)
-        self.spent[kind] += now - self.last
-        self.done[kind] += 1
-        self.left[kind] -= 1
-        self.last = now
+        self.spent[kind] += seconds
+        self.done[kind] += count
+        self.left[kind] -= count
 
     def _each(self, kind):
         return self.spent[kind] / self.done[kind] if self.done[kind] else GUESSES[kind[0]][kind[1]]
 
     def seconds_left(self):
-        return sum(count * self._each(kind) for kind, count in self.left.items())
+        return sum(count * self._each(kind) for kind, count in self.left.items()) / self.jobs
 
     def total(self):
         return f"{sum(self.left.values())} trials, some {_span(self.seconds_left())}"
@@ -103,7 +101,7 @@ def _shown(value, unit):
 def _worst(row, delay, demand, results):
     """The pair that came off worst, when they differ."""
     values = {pair: demand.reached(results.of(row, delay, pair)) for pair in row.pairs
-              if results.of(row, delay, pair)}
+              if demand.concerns(pair) and results.of(row, delay, pair)}
     if len(set(values.values())) < 2:
         return ""
     def badness(pair):

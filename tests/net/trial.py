@@ -203,21 +203,31 @@ def run_all(pairs, count, make_bench, jobs, tell):
 
     make_bench(pair, worker) gives something with trial(number) and close().
     """
-    waiting, lock, failures = list(enumerate(pairs)), threading.Lock(), []
+    telling = threading.Lock()
+
+    def do(item, worker):
+        at, pair = item
+        results = _trials(make_bench(pair, worker), count)
+        with telling:
+            tell(at, pair, results)
+
+    share_out(list(enumerate(pairs)), do, jobs)
+
+
+def share_out(items, do, jobs):
+    """Calls do(item, worker) for each item, by so many workers, in that order; the first failure ends it."""
+    waiting, lock, failures = list(items), threading.Lock(), []
 
     def work(worker):
         while not failures:
             with lock:
                 if not waiting:
                     return
-                at, pair = waiting.pop(0)
+                item = waiting.pop(0)
             try:
-                results = _trials(make_bench(pair, worker), count)
+                do(item, worker)
             except Exception as failure:  # pylint: disable=broad-except
                 failures.append(failure)
-                return
-            with lock:
-                tell(at, pair, results)
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(jobs)]
     for thread in threads:

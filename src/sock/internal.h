@@ -20,7 +20,9 @@ typedef enum sock_rhythm {
     SOCK_RHYTHM_NEAR,      /* No NAT is in between. */
     SOCK_RHYTHM_PREDICTED, /* To a port that may be the peer's. */
     SOCK_RHYTHM_SCATTERED,
-    SOCK_RHYTHM_MANY,          /* From one of many sockets, to a peer that sprays meanwhile. */
+    SOCK_RHYTHM_MANY,          /* From one of many sockets, to a peer that sprays meanwhile; */
+    SOCK_RHYTHM_MANY_BOLD,     /* some of these do not wait for the end of that, */
+    SOCK_RHYTHM_MANY_LATER,    /* and some for half of it. */
     SOCK_RHYTHM_MANY_ONE_SHOT, /* The same, when the peer sprays at the start or never. */
     SOCK_RHYTHM_RENEWED,       /* From one that came later, to a peer that has sprayed. */
     SOCK_RHYTHM_HEARD,         /* The peer came along it. */

@@ -16,11 +16,18 @@
  * peer's NAT before the peer's own opener: full requests follow PLN_OPENER_LEAD later, which is
  * more than the two sides fire apart.
  *
- * For the same reason each of the many sockets of a birthday sends openers alone while the peer
+ * For the same reason half of the many sockets of a birthday send openers alone while the peer
  * sprays: its spray comes in through the holes that they made.  Afterwards full requests follow,
- * which go through the holes that the spray made, where one of its packets was lost or our opener
- * did not get as far as the outermost NAT.  Then sockets are given up for new ones, whose mappings
- * may fit a hole where those of the old ones did not.
+ * which go through the holes that the spray made, where one of its packets was lost.
+ *
+ * Openers do not get as far as the NAT of a carrier, which is some hops further out: there only
+ * full requests open anything.  So a quarter of the sockets sends them as soon as the spray is
+ * under way, and another quarter when half of it is through.  Where a NAT accepts packets that
+ * nobody waits for, these ports are lost for what is still to be sprayed; the others will most
+ * likely do.
+ *
+ * When all this was in vain, sockets are given up for new ones, whose mappings may fit a hole where
+ * those of the old ones did not.
  *
  * Requests are repeated to the end, because the other side may fire late, and packets are lost.
  */
@@ -39,7 +46,9 @@ static const rhythm rhythms[] = {
     [SOCK_RHYTHM_NEAR]      = {0, 4, {0, 50, 100, 200, 400}, 200},
     [SOCK_RHYTHM_PREDICTED] = {1, 4, {0, LEAD_MS, 100, 200, 400}, 400},
     [SOCK_RHYTHM_SCATTERED] = {1, 4, {0, LEAD_MS, 90, 200, 400}, 300},
-    [SOCK_RHYTHM_MANY]      = {2, 3, {0, 500, 1400, 1900}, 600},
+    [SOCK_RHYTHM_MANY]      = {2, 3, {0, 450, 1400, 1900}, 600},
+    [SOCK_RHYTHM_MANY_BOLD]  = {1, 4, {0, 100, 450, 1400, 1900}, 600},
+    [SOCK_RHYTHM_MANY_LATER] = {1, 3, {0, 450, 1400, 1900}, 600},
     [SOCK_RHYTHM_MANY_ONE_SHOT] = {1, 3, {0, LEAD_MS, 240, 1000}, 1000},
     [SOCK_RHYTHM_RENEWED]   = {0, 1, {0, 250}, 1000},
     [SOCK_RHYTHM_HEARD]     = {0, 4, {0, 50, 100, 200, 400}, 200},

@@ -26,6 +26,12 @@ const nat_kind nat_edm_seq = {.mapping = POLLEN_NAT_MAPPING_HARD,
 const nat_kind nat_edm_stride256 = {.mapping = POLLEN_NAT_MAPPING_HARD,
                                     .allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL,
                                     .filter = NAT_APDF, .step = 256};
+const nat_kind nat_cgn = {.mapping = POLLEN_NAT_MAPPING_EASY,
+                          .allocation = POLLEN_NAT_ALLOCATION_PRESERVING, .filter = NAT_APDF,
+                          .far = true};
+const nat_kind nat_cgn_hard = {.mapping = POLLEN_NAT_MAPPING_HARD,
+                               .allocation = POLLEN_NAT_ALLOCATION_RANDOM, .filter = NAT_APDF,
+                               .far = true};
 /* clang-format on */
 
 #define MAIN_PORT 60611
@@ -280,8 +286,12 @@ void nat_world_send(nat_world *world, size_t index, const pln_path *path, unsign
     if (same_lan(world, &path->remote, index)) {
         packet.at = world->now + PLN_MS(1);
     } else {
+        const bool opener = ttl == 1 || ttl == 2;
+        if (opener && box->kind.far) {
+            return;
+        }
         packet.from = translate_out(world, box, host, port, &path->remote);
-        if (ttl == 1 || ttl == 2) {
+        if (opener) {
             return;
         }
     }

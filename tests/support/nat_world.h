@@ -20,12 +20,13 @@ typedef struct nat_kind {
     pollen_nat_allocation allocation;
     nat_filter filter;
     unsigned step;   /* Sequential: 1 or 256. */
+    bool far;        /* Some hops away, as a carrier's is: openers end before it. */
     bool open_input; /* Packets that nobody waits for make entries, which take ports. */
     bool hairpin;
 } nat_kind;
 
 extern const nat_kind nat_none, nat_plain, nat_plainopen, nat_adf, nat_eif, nat_edm_random,
-    nat_edm_seq, nat_edm_stride256;
+    nat_edm_seq, nat_edm_stride256, nat_cgn, nat_cgn_hard;
 
 enum { NAT_ENTRIES_MAX = 8192, NAT_SOCKETS_MAX = 1200 };
 

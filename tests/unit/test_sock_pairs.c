@@ -249,6 +249,17 @@ static void random_and_open_nats_meet_by_birthday(void **state) {
     assert_true(o.longest <= PLN_S(3));
 }
 
+static void a_carrier_s_nat_is_met_before_a_spray_is_over(void **state) {
+    (void)state;
+    static const nat_kind *const kinds[] = {&nat_plain, &nat_plainopen, &nat_cgn};
+    for (size_t i = 0; i < 3; i++) {
+        outcome o =
+            run(&(setting){.a = &nat_cgn_hard, .b = kinds[i], .delay_ms = 40, .skew_ms = 20});
+        assert_rate(&o, 98);
+        assert_true(o.p50 <= PLN_MS(900));
+    }
+}
+
 static void losses_do_not_keep_a_birthday_from_happening(void **state) {
     (void)state;
     outcome o = run(&(setting){
@@ -456,6 +467,7 @@ int main(void) {
         cmocka_unit_test(a_round_trip_of_80_ms_leaves_time_for_a_birthday_in_half_a_second),
         cmocka_unit_test(what_becomes_known_on_the_way_loses_no_time),
         cmocka_unit_test(random_and_open_nats_meet_by_birthday),
+        cmocka_unit_test(a_carrier_s_nat_is_met_before_a_spray_is_over),
         cmocka_unit_test(losses_do_not_keep_a_birthday_from_happening),
         cmocka_unit_test(random_and_open_filters_need_no_birthday),
         cmocka_unit_test(sequential_and_plain_meet_by_prediction),

@@ -16,9 +16,9 @@
  *   fresh PEER                      begins anew, with the peer of this number: what was told is
  *                                   forgotten, the punch ends, its sockets are closed; says: fresh
  *
- * It answers with `try MS METHOD` and `hole MS METHOD`, once with `won MS METHOD`, and with `over
- * END METHOD PROBES ANSWERS WAYS SOCKETS MS`.  In place of the handshake both sides ask along each way
- * that may be tried and each hole, and the answer to that is what wins.
+ * It answers with `try MS METHOD` and `hole MS METHOD`, once with `won MS METHOD`, and with
+ * `over END METHOD PROBES ANSWERS WAYS SOCKETS MS`.  In place of the handshake both sides ask along
+ * each way that may be tried and each hole, and the answer to that is what wins.
  */
 #include <errno.h>
 #include <netinet/in.h>

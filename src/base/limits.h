@@ -272,6 +272,11 @@ enum { PLN_COORDINATOR_HELD_MAX = 1024 };
 enum { PLN_INTRODUCED_MAX = 12 };
 enum { PLN_INTRODUCTIONS_PER_S = 64, PLN_INTRODUCTIONS_BURST = 256 };
 
+/* Introductions of one member, that may come back all the time; and how often what it says of
+ * itself meanwhile is passed on to those it was introduced to. */
+enum { PLN_INTRODUCED_BURST = 3, PLN_INTRODUCTION_WORDS_MAX = 6 };
+#define PLN_INTRODUCED_INTERVAL PLN_S(10)
+
 /* Punches that one coordinator may ask of us unasked, and all together: each may cost a spray of
  * some thousand packets towards an address that we have to take the coordinator's word for. */
 enum { PLN_TRIGGERS_PER_S = 2, PLN_TRIGGERS_BURST = 16 };
@@ -285,6 +290,13 @@ enum { PLN_OBSERVED_PER_S = 2, PLN_OBSERVED_BURST = 16 };
 
 /* Peers that we may be asking coordination for, and holes that are being dialled. */
 enum { PLN_ERRANDS_MAX = 256, PLN_HOLES_MAX = 64 };
+
+/* Of the holes, such as only others asked for. */
+enum { PLN_HOLES_UNASKED_MAX = 48 };
+
+/* After a punch all neighbours are told anew how far a NAT that counts has counted: a member that
+ * triggers punches has us do it so often. */
+enum { PLN_RETELLINGS_PER_S = 1, PLN_RETELLINGS_BURST = 8 };
 
 /* ---- Port mapping ---------------------------------------------------------------------------- */
 

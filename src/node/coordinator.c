@@ -39,6 +39,7 @@ void pln_coordinator_fini(pln_coordinator *coordinator) {
         destroy_held(coordinator, PLN_TIMER_OWNER(timer, pln_held_trigger, timer));
     }
     pln_heap_fini(&coordinator->held);
+    pln_meters_destroy(coordinator->introduced);
 }
 
 /* ---- Triggers -------------------------------------------------------------------------------- */
@@ -177,9 +178,24 @@ static void introduce(pln_coordinator *coordinator, const pln_neighbour *newcome
     }
 }
 
+static bool may_introduce(pln_coordinator *coordinator, const pollen_key *newcomer, pln_ts now) {
+    if (coordinator->introduced == NULL) {
+        const pln_meters_config config = {.key = coordinator->neighbours->hash_key,
+                                          .sets = 64,
+                                          .interval = PLN_INTRODUCED_INTERVAL,
+                                          .burst = PLN_INTRODUCED_BURST};
+        coordinator->introduced = pln_meters_create(&config);
+    }
+    return coordinator->introduced != NULL &&
+           pln_meters_take(coordinator->introduced, newcomer->bytes, POLLEN_KEY_BYTES, 1, now);
+}
+
 void pln_coordinator_introduce(pln_coordinator *coordinator, pln_neighbour *newcomer, pln_now now) {
-    newcomer->introduced_at = now.mono;
-    introduce(coordinator, newcomer, trigger_both, now);
+    if (may_introduce(coordinator, &newcomer->key, now.mono)) {
+        newcomer->introduced_at = now.mono;
+        newcomer->words = 0;
+        introduce(coordinator, newcomer, trigger_both, now);
+    }
 }
 
 static void tell_other(pln_coordinator *coordinator, const end *newcomer, const end *other,
@@ -190,7 +206,9 @@ static void tell_other(pln_coordinator *coordinator, const end *newcomer, const 
 void pln_coordinator_whereabouts_changed(pln_coordinator *coordinator, pln_neighbour *newcomer,
                                          pln_now now) {
     if (newcomer->introduced_at != PLN_TS_NEVER &&
-        pln_ts_since(newcomer->introduced_at, now.mono) <= PLN_INTRODUCTION_TIME) {
+        pln_ts_since(newcomer->introduced_at, now.mono) <= PLN_INTRODUCTION_TIME &&
+        newcomer->words < PLN_INTRODUCTION_WORDS_MAX) {
+        newcomer->words++;
         introduce(coordinator, newcomer, tell_other, now);
     }
 }

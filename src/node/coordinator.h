@@ -9,6 +9,7 @@
 #define PLN_NODE_COORDINATOR_H
 
 #include "base/heap.h"
+#include "base/meters.h"
 #include "mesh/mesh.h"
 #include "node/neighbours.h"
 #include "state/state.h"
@@ -24,6 +25,7 @@ typedef struct pln_coordinator {
     size_t held_count;
     pln_bucket all;
     pln_bucket introductions;
+    pln_meters *introduced; /* By member, which come and go; NULL: nobody yet. */
 } pln_coordinator;
 
 void pln_coordinator_init(pln_coordinator *coordinator, pln_mesh *mesh, const pln_state *state,

@@ -17,6 +17,7 @@ struct pln_hole {
     pln_hole *prev, *next;
     pollen_key peer;
     pln_path path;
+    pln_hole_kind kind;
     pln_op op;       /* 0: not dialled yet. */
     pln_timer timer; /* Dials. */
 };
@@ -29,6 +30,7 @@ void pln_holes_init(pln_holes *holes, pln_mesh *mesh, pln_sock *sock, const poll
 static void destroy(pln_holes *holes, pln_hole *hole) {
     PLN_ASSERT(holes->count > 0);
     holes->count--;
+    holes->unasked -= hole->kind.unasked;
     pln_heap_cancel(&holes->timers, &hole->timer);
     DL_DELETE(holes->list, hole);
     pln_free(hole);
@@ -59,9 +61,14 @@ static void dial(pln_holes *holes, pln_hole *hole, pln_now now) {
                      pln_ts_add(now.mono, DIAL_TIME), now);
 }
 
-void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path, bool shared,
-                   pln_now now) {
-    if (holes->count >= PLN_HOLES_MAX || pln_mesh_has_session(holes->mesh, peer) ||
+static bool has_room(const pln_holes *holes, pln_hole_kind kind) {
+    return holes->count < PLN_HOLES_MAX &&
+           (!kind.unasked || holes->unasked < PLN_HOLES_UNASKED_MAX);
+}
+
+void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path,
+                   pln_hole_kind kind, pln_now now) {
+    if (!has_room(holes, kind) || pln_mesh_has_session(holes->mesh, peer) ||
         pln_holes_has(holes, peer, path)) {
         return;
     }
@@ -71,10 +78,12 @@ void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *pat
     }
     hole->peer = *peer;
     hole->path = *path;
+    hole->kind = kind;
     pln_timer_init(&hole->timer);
     DL_APPEND(holes->list, hole);
     holes->count++;
-    const bool yields = shared && pln_key_compare(&holes->self, peer) > 0;
+    holes->unasked += kind.unasked;
+    const bool yields = kind.shared && pln_key_compare(&holes->self, peer) > 0;
     if (!yields || !pln_heap_set(&holes->timers, &hole->timer, pln_ts_add(now.mono, YIELD))) {
         dial(holes, hole, now);
     }

@@ -22,6 +22,7 @@ typedef struct pln_holes {
     pollen_key self;
     pln_hole *list;
     size_t count;
+    size_t unasked; /* Of these. */
     pln_heap timers;
     uint64_t last_op;
 } pln_holes;
@@ -29,10 +30,16 @@ typedef struct pln_holes {
 void pln_holes_init(pln_holes *holes, pln_mesh *mesh, pln_sock *sock, const pollen_key *self);
 void pln_holes_fini(pln_holes *holes); /* Accepts a zeroed one. */
 
-/* Dials along it, at once or, when the peer may do so as well (shared), a moment later; nothing
- * when it is there already, the peer has a session, there are PLN_HOLES_MAX, or no memory is. */
-void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path, bool shared,
-                   pln_now now);
+typedef struct pln_hole_kind {
+    bool shared;  /* The peer may dial along it as well. */
+    bool unasked; /* Only others want the peer and us to meet. */
+} pln_hole_kind;
+
+/* Dials along it, at once or, when it is shared, a moment later; nothing when it is there already,
+ * the peer has a session, there are PLN_HOLES_MAX, or PLN_HOLES_UNASKED_MAX unasked ones, or no
+ * memory is. */
+void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path,
+                   pln_hole_kind kind, pln_now now);
 
 /* A dial with PLN_OP_HOLE is over. */
 void pln_holes_dialled(pln_holes *holes, const pln_mesh_event *event, pln_now now);

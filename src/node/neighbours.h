@@ -18,6 +18,7 @@ typedef struct pln_neighbour {
     uint32_t via;         /* Of the session's path. */
     bool punched;         /* The path goes through a hole. */
     pln_ts introduced_at; /* To our other neighbours; PLN_TS_NEVER: not. */
+    unsigned words;       /* Of it that were passed on since then. */
     pln_bucket requests;  /* Coordination it may ask of us, */
     pln_bucket triggers;  /* and punches it may ask us for. */
     pln_bucket observed;  /* How often it may say where it sees us. */

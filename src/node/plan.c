@@ -12,6 +12,11 @@
 
 /* ---- Where the peer may be ------------------------------------------------------------------- */
 
+bool pln_plan_may_aim_at(const pollen_addr *addr) {
+    return pln_addr_is_sendable(addr) && !pln_addr_is_loopback(addr) &&
+           !pln_addr_is_link_local(addr);
+}
+
 static void add_target(pln_punch_plan *to, const pln_outside *outside, const pollen_addr *addr,
                        pln_target_kind kind) {
     for (size_t i = 0; i < to->target_count; i++) {
@@ -21,7 +26,8 @@ static void add_target(pln_punch_plan *to, const pln_outside *outside, const pol
     }
     PLN_ASSERT(to->target_count <= PLN_PUNCH_TARGETS_MAX);
     /* Our own address in another network of the same numbers, or ourselves. */
-    if (to->target_count < PLN_PUNCH_TARGETS_MAX && !pln_outside_is_local(outside, addr)) {
+    if (to->target_count < PLN_PUNCH_TARGETS_MAX && pln_plan_may_aim_at(addr) &&
+        !pln_outside_is_local(outside, addr)) {
         to->targets[to->target_count++] = (pln_punch_target){.addr = *addr, .kind = kind};
     }
 }

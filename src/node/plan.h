@@ -16,6 +16,9 @@ typedef struct pln_planner {
     const pln_state *state; /* NULL without gossip. */
 } pln_planner;
 
+/* Where a trigger may aim us: at another machine. */
+bool pln_plan_may_aim_at(const pollen_addr *addr);
+
 /* from is who sent the trigger.  A plan without targets is one that the engine refuses. */
 void pln_plan_punch(const pln_planner *planner, const pln_errand *errand, const pollen_key *from,
                     const pln_punch_trigger *msg, pln_ts now, pln_punch_plan *ret);

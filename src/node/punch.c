@@ -42,12 +42,6 @@ void pln_punching_forget(pln_punching *punching, const pollen_key *peer, pln_now
 
 /* ---- Triggers -------------------------------------------------------------------------------- */
 
-/* Where a trigger may aim us: at another machine, one at a time. */
-static bool is_fit(const pollen_addr *addr) {
-    return pln_addr_is_sendable(addr) && !pln_addr_is_loopback(addr) &&
-           !pln_addr_is_link_local(addr);
-}
-
 /* Somebody we asked, or else a neighbour that does not ask too often.  Whom it names need not be
  * known: news of a member that has just come travels slower than its wish to meet us. */
 static bool may_trigger(pln_punching *punching, pln_errand *errand, const pollen_key *from,
@@ -77,13 +71,21 @@ static void note_sighting(pln_punching *punching, pln_errand *errand, const poll
     }
 }
 
+static bool is_unasked(const pln_punching *punching, const pollen_key *peer) {
+    const pln_errand *errand = pln_errands_find(&punching->errands, peer);
+    return errand == NULL || !errand->wanted;
+}
+
 /* To a peer without NAT nothing has to be opened first. */
 static void dial_outright(pln_punching *punching, const pln_punch_plan *to, pln_now now) {
     const bool wide_open = to->theirs.mapping == POLLEN_NAT_MAPPING_NONE &&
                            to->ours.mapping != POLLEN_NAT_MAPPING_NONE;
-    if (wide_open && !pln_addr_is_private(&to->targets[0].addr)) {
-        const pln_path path = {.via = PLN_VIA_MAIN, .remote = to->targets[0].addr};
-        pln_holes_add(&punching->holes, &to->peer, &path, false, now);
+    const pln_path path = {.via = PLN_VIA_MAIN, .remote = to->targets[0].addr};
+    if (wide_open && to->target_count > 0 && !pln_addr_is_private(&path.remote) &&
+        !pln_holes_has(&punching->holes, &to->peer, &path) &&
+        pln_sock_may_try(punching->sock, &to->peer, &path.remote, now.mono)) {
+        pln_holes_add(&punching->holes, &to->peer, &path,
+                      (pln_hole_kind){.unasked = is_unasked(punching, &to->peer)}, now);
     }
 }
 
@@ -121,7 +123,7 @@ static void handle_trigger(pln_punching *punching, const pollen_key *from, const
                            size_t size, pln_now now) {
     pln_punch_trigger msg;
     if (pln_punch_trigger_decode(body, size, &msg) != POLLEN_OK ||
-        pln_key_equal(&msg.peer, &punching->self) || !is_fit(&msg.peer_addr) ||
+        pln_key_equal(&msg.peer, &punching->self) || !pln_plan_may_aim_at(&msg.peer_addr) ||
         pln_mesh_has_session(punching->mesh, &msg.peer)) {
         return;
     }
@@ -306,9 +308,17 @@ static void tell_end(const pln_punching *punching, const pln_sock_event *event) 
         event->stats.sockets_failed);
 }
 
+static void dial_along(pln_punching *punching, const pln_sock_event *event, pln_now now) {
+    const pln_hole_kind kind = {.shared = true, .unasked = is_unasked(punching, &event->peer)};
+    pln_holes_add(&punching->holes, &event->peer, &event->path, kind, now);
+}
+
 static void handle_over(pln_punching *punching, const pln_sock_event *event, pln_now now) {
     tell_end(punching, event);
-    tell_all(punching, now); /* A NAT that counts is elsewhere now. */
+    if (pln_bucket_take(&punching->retellings, PLN_RETELLINGS_PER_S, PLN_RETELLINGS_BURST,
+                        now.mono)) {
+        tell_all(punching, now); /* A NAT that counts is elsewhere now. */
+    }
     pln_errand *errand = pln_errands_find(&punching->errands, &event->peer);
     if (errand != NULL && errand->punching && event->end != PLN_PUNCH_WON &&
         event->end != PLN_PUNCH_CANCELLED) {
@@ -329,11 +339,11 @@ bool pln_punching_poll_socket(pln_punching *punching, pln_socket_wish *ret, pln_
             /* Nothing has answered, and a handshake is seventy times a probe.  In the same network
              * the answer comes at once. */
             if (!pln_addr_is_private(&event.path.remote)) {
-                pln_holes_add(&punching->holes, &event.peer, &event.path, true, now);
+                dial_along(punching, &event, now);
             }
             break;
         case PLN_SOCK_HOLE:
-            pln_holes_add(&punching->holes, &event.peer, &event.path, true, now);
+            dial_along(punching, &event, now);
             break;
         case PLN_SOCK_OVER:
             handle_over(punching, &event, now);

@@ -29,6 +29,7 @@ typedef struct pln_punching {
     pln_holes holes;
     pln_outside outside;
     pln_bucket triggers;
+    pln_bucket retellings; /* Of where we are, after punches. */
 } pln_punching;
 
 /* Owner: what config.mesh points to, mesh and state are borrowed.  Errors: POLLEN_ENOMEM */

@@ -47,6 +47,11 @@ bool pln_sock_budget_try(pln_sock *sock, const sock_punch *punch, const pollen_a
     return !punch->plan.unasked || take_of_target(sock, to, PLN_PROBES_FOR_TRY, now);
 }
 
+bool pln_sock_may_try(pln_sock *sock, const pollen_key *peer, const pollen_addr *to, pln_ts now) {
+    const sock_punch *punch = pln_sock_punch_find(sock, peer);
+    return punch != NULL && pln_sock_budget_try(sock, punch, to, now);
+}
+
 bool pln_sock_budget_birthday(pln_sock *sock, const sock_punch *punch, pln_ts now) {
     if (!punch->plan.unasked) {
         return true;

@@ -99,6 +99,10 @@ POLLEN_MUST_USE pollen_err pln_sock_start(pln_sock *sock, const pln_punch_plan *
  */
 POLLEN_MUST_USE pollen_err pln_sock_replan(pln_sock *sock, const pln_punch_plan *plan, pln_ts now);
 
+/* Whether a handshake may be tried at that address because others say that this peer is there:
+ * takes what it costs.  The punch's own TRY events have been counted already. */
+bool pln_sock_may_try(pln_sock *sock, const pollen_key *peer, const pollen_addr *to, pln_ts now);
+
 /* An unasked punch with this peer is one that we want from now on.  None: nothing. */
 void pln_sock_want(pln_sock *sock, const pollen_key *peer);
 

@@ -90,6 +90,7 @@ static bool same_addrs(const pollen_addr *a, size_t a_count, const pollen_addr *
 
 bool pln_whereabouts_equal(const pln_whereabouts *a, const pln_whereabouts *b) {
     return a->mapping == b->mapping && a->allocation == b->allocation && a->step == b->step &&
+           pollen_addr_equal(&a->mapped, &b->mapped) &&
            same_addrs(a->seen, a->seen_count, b->seen, b->seen_count) &&
            same_addrs(a->addrs, a->addr_count, b->addrs, b->addr_count);
 }

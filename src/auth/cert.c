@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/cert.h"
 
+#include "base/assert.h"
 #include "base/key.h"
 
 /* ---- Trust ----------------------------------------------------------------------------------- */
@@ -21,6 +22,7 @@ pollen_err pln_trust_create(const pollen_key *root_pub, pln_trust *ret) {
         pln_trust_fini(&trust);
         return err;
     }
+    PLN_ASSERT(pln_trust_verify(&trust) == POLLEN_OK);
     *ret = trust;
     return POLLEN_OK;
 }

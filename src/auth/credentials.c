@@ -4,6 +4,7 @@
 #include "auth/credentials.h"
 
 #include "base/assert.h"
+#include "base/key.h"
 
 void pln_credentials_init(pln_credentials *creds, const pollen_seed *seed) {
     *creds = (pln_credentials){.seed = *seed, .key = pollen_seed_key(seed)};
@@ -18,12 +19,16 @@ void pln_credentials_fini(pln_credentials *creds) {
 }
 
 static void commit_cert(pln_credentials *creds, pln_member_cert *cert) {
+    PLN_ASSERT(creds->enrolled);
+    PLN_ASSERT(pln_key_equal(&cert->subject_pub, &creds->key));
     pln_member_cert_fini(&creds->member_cert);
     creds->member_cert = *cert;
 }
 
 static void commit_enrolment(pln_credentials *creds, pln_trust *trust, pln_member_cert *cert) {
     PLN_ASSERT(!creds->enrolled);
+    PLN_ASSERT(pln_key_equal(&cert->subject_pub, &creds->key));
+    PLN_ASSERT(pln_key_equal(&cert->cluster_id, &trust->cluster_id));
     creds->trust = *trust;
     creds->member_cert = *cert;
     creds->enrolled = true;

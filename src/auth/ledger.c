@@ -69,6 +69,7 @@ void pln_ledger_fini(pln_ledger *ledger) {
     while (ledger->head != NULL) {
         remove_node(ledger, ledger->head);
     }
+    PLN_ASSERT(ledger->count == 0);
 }
 
 /* An expiry that is not positive never lapses, as in the reference; a write under way must still
@@ -153,6 +154,7 @@ pln_ledger_verdict pln_ledger_find(const pln_ledger *ledger, const pln_invite_to
 
 /* The file with all that has not lapsed; the entries are lent to the encoder, not copied. */
 static pollen_err encode_live(const pln_ledger *ledger, pln_wall now, pln_bytes *ret_text) {
+    PLN_ASSERT(ledger->count > 0);
     pln_ledger_entry *entries = pln_calloc(ledger->count, sizeof(*entries));
     if (entries == NULL) {
         return POLLEN_ENOMEM;

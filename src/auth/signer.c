@@ -12,7 +12,9 @@ int64_t pln_not_after(pln_wall now, int64_t ttl_seconds) {
 
 /* Random and not zero, which would read as absent. */
 static uint64_t draw_serial(const pln_rng *rng) {
-    return 1 + pln_rng_below(rng, UINT64_MAX);
+    const uint64_t serial = 1 + pln_rng_below(rng, UINT64_MAX);
+    PLN_ASSERT(serial != 0);
+    return serial;
 }
 
 /* ---- Admin certificates ---------------------------------------------------------------------- */
@@ -22,6 +24,7 @@ static pollen_err sign_admin_cert(const pollen_seed *seed, pln_admin_cert *cert)
     if (err != POLLEN_OK) {
         return err;
     }
+    PLN_ASSERT(cert->signed_bytes.size > 0);
     err = pln_ed25519ctx_sign(seed, PLN_CTX_ADMIN, cert->signed_bytes.data, cert->signed_bytes.size,
                               &cert->signature);
     if (err != POLLEN_OK) {
@@ -108,6 +111,7 @@ pollen_err pln_signer_create_delegated(const pollen_seed *admin_seed, const pln_
 }
 
 pollen_err pln_signer_copy(pln_signer *dst, const pln_signer *src) {
+    PLN_ASSERT(dst != src);
     *dst = (pln_signer){.admin_pub = src->admin_pub, .is_root = src->is_root};
     pollen_err err = pln_trust_copy(&dst->trust, &src->trust);
     if (err == POLLEN_OK) {
@@ -135,6 +139,7 @@ static pollen_err sign_member_cert(const pollen_seed *seed, pln_member_cert *cer
     if (err != POLLEN_OK) {
         return err;
     }
+    PLN_ASSERT(cert->signed_bytes.size > 0);
     err = pln_ed25519ctx_sign(seed, PLN_CTX_MEMBERSHIP, cert->signed_bytes.data,
                               cert->signed_bytes.size, &cert->signature);
     if (err != POLLEN_OK) {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/key.h"
 
 /* ---- What both kinds share ------------------------------------------------------------------- */
@@ -21,6 +22,7 @@ static void draw_token_id(const pln_rng *rng, char text[PLN_TOKEN_ID_BYTES]) {
         *text++ = i < 4 ? '-' : '\0';
         group += group_bytes[i];
     }
+    PLN_ASSERT(group == id + sizeof(id));
 }
 
 /* The parts of a token that are copied from elsewhere. */
@@ -91,6 +93,7 @@ static pollen_err sign_invite(const pollen_seed *seed, pln_invite_token *token) 
     if (err != POLLEN_OK) {
         return err;
     }
+    PLN_ASSERT(token->signed_bytes.size > 0);
     err = pln_ed25519ctx_sign(seed, PLN_CTX_INVITE, token->signed_bytes.data,
                               token->signed_bytes.size, &token->signature);
     if (err != POLLEN_OK) {
@@ -191,6 +194,7 @@ pollen_err pln_invite_redeem(const pln_signer *signer, const pln_invite_token *i
                                           : default_ttl_seconds,
                        .non_renewable = invite->non_renewable},
     };
+    PLN_ASSERT(terms.ttl_seconds > 0 && terms.ttl_seconds <= PLN_JOIN_TTL_SECONDS);
     return pln_join_issue(signer, subject, &terms, rng, now, ret);
 }
 
@@ -201,6 +205,7 @@ static pollen_err sign_join(const pollen_seed *seed, pln_join_token *token) {
     if (err != POLLEN_OK) {
         return err;
     }
+    PLN_ASSERT(token->signed_bytes.size > 0);
     err = pln_ed25519ctx_sign(seed, PLN_CTX_JOIN, token->signed_bytes.data,
                               token->signed_bytes.size, &token->signature);
     if (err != POLLEN_OK) {

@@ -7,6 +7,7 @@ bool pln_bucket_take(pln_bucket *bucket, uint32_t per_s, uint32_t burst, pln_ts 
     PLN_ASSERT(per_s > 0);
     PLN_ASSERT(burst > 0);
     pln_dur cost = PLN_NS_PER_S / per_s;
+    PLN_ASSERT(cost > 0);
     pln_dur most = cost * burst;
     pln_dur gained = bucket->at == 0 ? most : pln_ts_since(bucket->at, now);
     bucket->level_ns += gained < most ? gained : most;

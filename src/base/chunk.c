@@ -52,6 +52,8 @@ pln_chunk *pln_chunkq_pop(pln_chunkq *q) {
         PLN_ASSERT(q->count == 0);
         return NULL;
     }
+    PLN_ASSERT(q->count > 0);
+    PLN_ASSERT(q->bytes >= pln_chunk_size(chunk));
     q->head = chunk->next;
     if (q->head == NULL) {
         q->tail = NULL;
@@ -69,6 +71,7 @@ void pln_chunkq_clear(pln_chunkq *q) {
 
 /* Into the room left in one chunk; returns how many fitted. */
 static size_t fill(pln_chunk *chunk, const uint8_t *bytes, size_t count) {
+    PLN_ASSERT(chunk->end <= chunk->cap);
     size_t room = chunk->cap - chunk->end;
     size_t taken = count < room ? count : room;
     if (taken > 0) {
@@ -109,6 +112,7 @@ size_t pln_chunkq_read(pln_chunkq *q, uint8_t *bytes, size_t count) {
         if (taken > 0) {
             memcpy(bytes + done, chunk->data + chunk->begin, taken);
         }
+        PLN_ASSERT(taken <= q->bytes);
         chunk->begin += taken;
         q->bytes -= taken;
         done += taken;

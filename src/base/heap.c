@@ -119,6 +119,7 @@ pln_timer *pln_heap_pop(pln_heap *heap, pln_ts now) {
         return NULL;
     }
     pln_timer *timer = heap->slots[0];
+    PLN_ASSERT(timer->index == 1);
     pln_heap_cancel(heap, timer);
     return timer;
 }

@@ -2,6 +2,7 @@
 /*
  * What ngtcp2 tells us.  A callback notes and returns: see the design notes in internal.h.
  */
+#include "base/assert.h"
 #include "quic/internal.h"
 
 void pln_quic_rand(uint8_t *bytes, size_t count, const ngtcp2_rand_ctx *ctx) {
@@ -56,9 +57,9 @@ static int on_path_challenge(ngtcp2_conn *ng, uint8_t *data, void *user_data) {
 static int on_new_cid(ngtcp2_conn *ng, ngtcp2_cid *cid, uint8_t *token, size_t size,
                       void *user_data) {
     (void)ng;
-    (void)size; /* All of ours have one size. */
     quic_conn *conn = user_data;
     pln_quic *quic = conn->quic;
+    PLN_ASSERT(size == QUIC_CID_BYTES); /* All of ours have one size. */
     pln_quic_cid_random(quic, cid);
     if (ngtcp2_crypto_generate_stateless_reset_token(token, quic->reset_secret,
                                                      sizeof(quic->reset_secret), cid) != 0 ||

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Datagrams in: to a connection, to a new one, or to an answer for strangers. */
+#include "base/assert.h"
 #include "quic/internal.h"
 
 bool pln_quic_is_quic(const uint8_t *data, size_t size) {
@@ -26,10 +27,12 @@ static void note_received(quic_conn *conn, const pln_datagram *datagram) {
 
 /* 0 or an error of ngtcp2. */
 static int read_datagram(quic_conn *conn, const pln_datagram *datagram) {
+    PLN_ASSERT(conn->ng != NULL);
     quic_sockpath path;
     pln_quic_path_encode(&datagram->path, &path);
     ngtcp2_pkt_info info = {.ecn = datagram->ecn & NGTCP2_ECN_MASK};
     size_t size = pln_quic_hold_early(conn, datagram);
+    PLN_ASSERT(size <= datagram->size);
     return ngtcp2_conn_read_pkt(conn->ng, &path.path, &info, datagram->data, size,
                                 conn->quic->now.mono);
 }
@@ -100,6 +103,7 @@ static admission judge(pln_quic *quic, const pln_datagram *datagram, bool valida
 
 static void accept_datagram(pln_quic *quic, const pln_datagram *datagram, const ngtcp2_pkt_hd *head,
                             const ngtcp2_cid *odcid) {
+    PLN_ASSERT(quic->stats.connections < PLN_CONNS_MAX);
     quic_conn *conn = NULL;
     if (pln_quic_conn_accept(quic, datagram, head, odcid, &conn) != POLLEN_OK) {
         quic->stats.dropped_limit++;

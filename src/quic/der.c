@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 /* ---- Reading --------------------------------------------------------------------------------- */
 
 /* The length that starts at data[1]; returns the size of tag and length, 0 when malformed.
@@ -101,6 +103,7 @@ bool pln_der_is_bit_string(const pln_der *content) {
 /* ---- Writing --------------------------------------------------------------------------------- */
 
 void pln_der_put(pln_der_writer *out, const void *bytes, size_t size) {
+    PLN_ASSERT(out->begin <= out->cap);
     if (out->overflow || size > out->begin) {
         out->overflow = true;
         return;
@@ -115,6 +118,8 @@ void pln_der_wrap(pln_der_writer *out, uint8_t tag, size_t mark) {
     if (out->overflow) {
         return;
     }
+    PLN_ASSERT(mark >= out->begin);
+    PLN_ASSERT(mark - out->begin <= UINT32_MAX);
     size_t length = mark - out->begin;
     uint8_t head[6] = {tag};
     size_t head_size = 2;

@@ -2,6 +2,7 @@
 /* The endpoint: its life, its clock, and whose turn it is. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "quic/internal.h"
 
@@ -32,6 +33,8 @@ static pollen_err init_secrets(pln_quic *quic) {
 }
 
 pollen_err pln_quic_create(const pln_quic_config *config, pln_now now, pln_quic **ret) {
+    PLN_ASSERT(config->seed != NULL);
+    PLN_ASSERT(config->rng.fill != NULL);
     pln_quic *quic = pln_calloc(1, sizeof(*quic));
     if (quic == NULL) {
         return POLLEN_ENOMEM;
@@ -69,6 +72,7 @@ void pln_quic_destroy(pln_quic *quic) {
             pln_quic_conn_destroy(quic->slots[i].conn);
         }
     }
+    PLN_ASSERT(quic->stats.connections == 0);
     while (quic->linger_first != NULL) {
         pln_quic_conn_destroy(quic->linger_first);
     }
@@ -137,6 +141,7 @@ void pln_quic_handle_timeout(pln_quic *quic, pln_now now) {
 static bool take_packets(pln_quic *quic, uint8_t *buf, pln_transmit *ret) {
     for (;;) {
         if (quic->stash_size > 0) {
+            PLN_ASSERT(quic->stash_size <= sizeof(quic->stash));
             memcpy(buf, quic->stash, quic->stash_size);
             *ret = quic->stash_to;
             quic->stash_size = 0;
@@ -159,6 +164,8 @@ bool pln_quic_poll_transmit(pln_quic *quic, uint8_t *buf, pln_transmit *ret, pln
     if (!take_packets(quic, buf, ret)) {
         return false;
     }
+    PLN_ASSERT(ret->segment > 0);
+    PLN_ASSERT(ret->size > 0);
     quic->stats.datagrams_out += (ret->size + ret->segment - 1) / ret->segment;
     quic->stats.bytes_out += ret->size;
     return true;

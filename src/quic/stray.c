@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "quic/internal.h"
 
@@ -19,6 +20,9 @@ enum { RESET_BYTES_MAX = 42 };
 #define RETRY_SECRET_LIFE PLN_S(600)
 
 static void push(pln_quic *quic, const pln_datagram *cause, const uint8_t *data, size_t size) {
+    PLN_ASSERT(size > 0);
+    PLN_ASSERT(size <= STRAY_BYTES_MAX);
+    PLN_ASSERT((quic->strays == NULL) == (quic->stray_count == 0));
     if (quic->stray_count >= PLN_STRAYS_MAX) {
         quic->stats.dropped_limit++; /* Whoever caused it will ask again. */
         return;
@@ -43,6 +47,7 @@ static void push(pln_quic *quic, const pln_datagram *cause, const uint8_t *data,
 static quic_stray *pop(pln_quic *quic) {
     quic_stray *stray = quic->strays;
     if (stray != NULL) {
+        PLN_ASSERT(quic->stray_count > 0);
         quic->strays = stray->next;
         if (quic->strays == NULL) {
             quic->strays_last = NULL;
@@ -105,6 +110,8 @@ void pln_quic_stray_reset(pln_quic *quic, const pln_datagram *datagram) {
         quic->stats.dropped_unknown++;
         return;
     }
+    PLN_ASSERT(size < datagram->size); /* Or two that know neither would answer for ever. */
+    PLN_ASSERT(size >= RESET_BYTES_MIN);
     ngtcp2_cid cid;
     uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN];
     ngtcp2_cid_init(&cid, datagram->data + 1, QUIC_CID_BYTES);

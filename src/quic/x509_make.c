@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The certificate is written back to front, which is why the fields appear in reverse order. */
+#include "base/assert.h"
 #include "quic/x509.h"
 
 #include <stdio.h>
@@ -27,6 +28,8 @@ static void civil_from_days(int64_t days, int64_t *year, int *month, int *day) {
     *day = (int)(day_of_year - (153 * shifted_month + 2) / 5 + 1);
     *month = (int)(shifted_month < 10 ? shifted_month + 3 : shifted_month - 9);
     *year = year_of_era + era * 400 + (*month <= 2 ? 1 : 0);
+    PLN_ASSERT(*month >= 1 && *month <= 12);
+    PLN_ASSERT(*day >= 1 && *day <= 31);
 }
 
 /* RFC 5280, 4.1.2.5: UTCTime through 2049, GeneralizedTime from then on. */
@@ -47,6 +50,7 @@ static bool put_time(pln_der_writer *out, pln_wall at) {
     char text[32];
     int length = snprintf(text, sizeof(text), "%04d%02d%02d%02d%02d%02dZ", (int)year, month, day,
                           second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
+    PLN_ASSERT(length == 15);
     bool two_digit_year = year < 2050;
     int skip = two_digit_year ? 2 : 0;
     size_t mark = out->begin;
@@ -137,6 +141,7 @@ static bool put_tbs(pln_der_writer *out, const pln_x509_fields *fields) {
 
 /* The signature comes behind what it signs, so its room was left open at the end. */
 static pollen_err sign_tbs(pln_der_writer *out, size_t tbs_end, gnutls_privkey_t signer) {
+    PLN_ASSERT(out->begin <= tbs_end);
     gnutls_datum_t tbs = {out->data + out->begin, (unsigned)(tbs_end - out->begin)};
     gnutls_datum_t signature = {NULL, 0};
     if (gnutls_privkey_sign_data2(signer, GNUTLS_SIGN_EDDSA_ED25519, 0, &tbs, &signature) != 0) {
@@ -167,6 +172,7 @@ static pollen_err write_certificate(pln_der_writer *out, const pln_x509_fields *
 
 pollen_err pln_x509_make(const pln_x509_fields *fields, gnutls_privkey_t signer,
                          pln_bytes *ret_der) {
+    PLN_ASSERT(fields->member_cert != NULL || fields->member_cert_size == 0);
     size_t cap = X509_FRAME_BYTES + fields->member_cert_size;
     uint8_t *buffer = pln_malloc(cap);
     if (buffer == NULL) {

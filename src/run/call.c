@@ -29,6 +29,7 @@ static void run_request(pln_cmd *cmd, pollen_mesh *mesh, pollen_err state) {
 }
 
 pollen_err pln_request(pollen_mesh *mesh, pln_request_fn fn, void *arg) {
+    PLN_ASSERT(fn != NULL);
     request r = {.cmd.run = run_request, .fn = fn, .arg = arg};
     pln_wait wait;
     pln_monitor_init(&r.monitor);
@@ -62,6 +63,7 @@ static void ref(pln_call *call) {
 static void run_call(pln_cmd *cmd, pollen_mesh *mesh, pollen_err state);
 
 pln_call *pln_call_create(void (*start)(pollen_mesh *, pln_call *), pln_call *signal) {
+    PLN_ASSERT(start != NULL);
     pln_call *call = pln_calloc(1, sizeof(*call));
     if (call == NULL) {
         return NULL;
@@ -126,6 +128,7 @@ static pln_call *find_call(pollen_mesh *mesh, pln_op op) {
 static void start_call(pollen_mesh *mesh, pln_call *call) {
     call->op = ++mesh->last_op;
     PLN_ASSERT(call->op < PLN_OP_NODE);
+    PLN_ASSERT(find_call(mesh, call->op) == NULL);
     PLN_MAP_ADD(&mesh->hash_key, mesh->calls, op, sizeof(call->op), call);
     if (!PLN_MAP_ADDED(call)) {
         finish(call, POLLEN_ENOMEM);
@@ -179,6 +182,7 @@ void pln_calls_close(pollen_mesh *mesh) {
 /* ---- The caller's side ----------------------------------------------------------------------- */
 
 pollen_err pln_call_submit(pollen_mesh *mesh, pln_call *call) {
+    PLN_ASSERT(!call->done);
     ref(call); /* The loop's. */
     pollen_err err = pln_cmdq_push(&mesh->cmdq, &call->cmd);
     if (err != POLLEN_OK) {

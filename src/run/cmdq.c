@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "run/wake.h"
 
 void pln_cmdq_init(pln_cmdq *q, int wake_fd, const atomic_uintptr_t *driver) {
@@ -13,6 +14,7 @@ void pln_cmdq_init(pln_cmdq *q, int wake_fd, const atomic_uintptr_t *driver) {
 }
 
 void pln_cmdq_fini(pln_cmdq *q) {
+    PLN_ASSERT(q->head == NULL); /* Each command completes, also on shutdown. */
     pthread_mutex_destroy(&q->lock);
 }
 
@@ -21,6 +23,7 @@ static bool is_driver(const pln_cmdq *q) {
 }
 
 pollen_err pln_cmdq_push(pln_cmdq *q, pln_cmd *cmd) {
+    PLN_ASSERT(cmd->run != NULL);
     pthread_mutex_lock(&q->lock);
     if (q->closed) {
         pthread_mutex_unlock(&q->lock);
@@ -42,6 +45,7 @@ pollen_err pln_cmdq_push(pln_cmdq *q, pln_cmd *cmd) {
 
 static pln_cmd *take_locked(pln_cmdq *q) {
     pln_cmd *list = q->head;
+    PLN_ASSERT((list == NULL) == (q->tail == &q->head));
     q->head = NULL;
     q->tail = &q->head;
     return list;

@@ -62,6 +62,7 @@ static void append_event(pln_event_peer *entry, const pollen_event *event) {
     if (entry->count == PEER_EVENTS_MAX) {
         remove_event(entry, &entry->events[0]);
     }
+    PLN_ASSERT(entry->count < PEER_EVENTS_MAX);
     entry->events[entry->count++] = *event;
 }
 
@@ -144,6 +145,7 @@ static pln_event_peer *dequeue(pln_eventq *q) {
     if (entry == NULL) {
         return NULL;
     }
+    PLN_ASSERT(entry->queued);
     q->head = entry->next;
     if (q->head == NULL) {
         q->tail = &q->head;
@@ -154,6 +156,8 @@ static pln_event_peer *dequeue(pln_eventq *q) {
 
 static void forget(pln_eventq *q, pln_event_peer *entry) {
     PLN_ASSERT(!entry->queued);
+    PLN_ASSERT(entry->live == 0);
+    PLN_ASSERT(q->count > 0);
     PLN_ASSERT(q->peers != NULL);
     HASH_DEL(q->peers, entry);
     pln_free(entry);

@@ -40,6 +40,7 @@ static slot pop_slot(pln_inbox_peer *entry) {
 
 static void forget(pln_inbox *inbox, pln_inbox_peer *entry) {
     while (entry->count > 0) {
+        PLN_ASSERT(inbox->packets > 0);
         pln_chunk_destroy(pop_slot(entry).body);
         inbox->packets--;
     }
@@ -53,6 +54,7 @@ static void forget_all(pln_inbox *inbox) {
     HASH_ITER(hh, inbox->peers, entry, next) {
         forget(inbox, entry);
     }
+    PLN_ASSERT(inbox->packets == 0);
     inbox->head = NULL;
     inbox->tail = &inbox->head;
 }
@@ -129,6 +131,7 @@ static bool push_locked(pln_inbox *inbox, const pollen_key *peer, slot packet) {
         entry->dropped++;
         return false;
     }
+    PLN_ASSERT(entry->count < entry->cap);
     entry->ring[(entry->first + entry->count) % entry->cap] = packet;
     entry->count++;
     inbox->packets++;
@@ -139,6 +142,7 @@ static bool push_locked(pln_inbox *inbox, const pollen_key *peer, slot packet) {
 
 void pln_inbox_push(pln_inbox *inbox, const pollen_key *peer, pollen_envelope_kind kind,
                     pln_chunk *body) {
+    PLN_ASSERT(body != NULL);
     pthread_mutex_lock(&inbox->monitor.lock);
     bool pushed = push_locked(inbox, peer, (slot){.body = body, .kind = kind});
     pthread_mutex_unlock(&inbox->monitor.lock);
@@ -153,6 +157,7 @@ void pln_inbox_peer_gone(pln_inbox *inbox, const pollen_key *peer) {
     if (entry != NULL) {
         entry->gone = true;
         if (!entry->queued) {
+            PLN_ASSERT(entry->count == 0); /* Whoever has packets has a turn. */
             forget(inbox, entry);
         }
     }
@@ -176,8 +181,10 @@ bool pln_inbox_pop_locked(pln_inbox *inbox, pollen_packet *ret) {
     if (inbox->head == NULL) {
         inbox->tail = &inbox->head;
     }
+    PLN_ASSERT(entry->queued);
     entry->queued = false;
     slot packet = pop_slot(entry);
+    PLN_ASSERT(inbox->packets > 0);
     inbox->packets--;
     *ret = (pollen_packet){
         .peer = entry->peer,

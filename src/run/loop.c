@@ -328,9 +328,11 @@ static void end_commands(pollen_mesh *mesh) {
         next = cmd->next;
         cmd->run(cmd, mesh, POLLEN_ECLOSED);
     }
+    PLN_ASSERT(pln_cmdq_is_empty(&mesh->cmdq));
 }
 
 void pln_loop_shutdown(pollen_mesh *mesh) {
+    PLN_ASSERT(mesh->node != NULL); /* It is shut down once. */
     atomic_store(&mesh->owner, (uintptr_t)pthread_self());
     mesh->now = pln_clock_now();
     end_commands(mesh);
@@ -381,6 +383,7 @@ void pln_loop_enter(pollen_mesh *mesh) {
 
 void pln_loop_leave(pollen_mesh *mesh) {
     pthread_mutex_lock(&mesh->life_monitor.lock);
+    PLN_ASSERT(mesh->inside > 0);
     if (--mesh->inside == 0) {
         pthread_cond_broadcast(&mesh->life_monitor.changed);
     }

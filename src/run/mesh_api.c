@@ -239,6 +239,7 @@ static void stop_loop(pollen_mesh *mesh) {
 }
 
 static void set_life_locked(pollen_mesh *mesh, pln_life life) {
+    PLN_ASSERT(life > mesh->life);
     mesh->life = life;
     pthread_cond_broadcast(&mesh->life_monitor.changed);
 }

@@ -23,6 +23,7 @@ pollen_err pln_sockets_init(pln_sockets *sockets, pln_udp *main_socket,
 }
 
 static void destroy(pln_sockets *sockets, pln_socket *socket) {
+    PLN_ASSERT(sockets->count > 0);
     HASH_DEL(sockets->map, socket);
     sockets->count--;
     pln_udp_close(&socket->udp); /* Which takes it out of the epoll set. */
@@ -98,6 +99,7 @@ void pln_sockets_recv(pln_sockets *sockets, pln_udp_sink sink, void *ctx) {
     const int count = epoll_wait(sockets->epoll_fd, events, READY_MAX, 0);
     for (int i = 0; i < count; i++) {
         pln_socket *socket = events[i].data.ptr;
+        PLN_ASSERT(socket->udp.fd >= 0);
         (void)pln_udp_recv(&socket->udp, sink, ctx);
     }
 }

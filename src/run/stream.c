@@ -37,6 +37,7 @@ void pln_stream_unref(pollen_stream *stream) {
     if (atomic_fetch_sub(&stream->refs, 1) != 1) {
         return;
     }
+    PLN_ASSERT(!stream->known); /* The table would hold a reference. */
     pln_chunkq_clear(&stream->rx);
     pln_chunkq_clear(&stream->tx);
     pln_chunkq_clear(&stream->reading);
@@ -61,6 +62,8 @@ void pln_stream_kick(pollen_stream *stream) {
 
 pollen_err pln_stream_attach(pollen_stream *stream, pln_stream_id id, const pollen_key *peer,
                              uint16_t port) {
+    PLN_ASSERT(!stream->known);
+    PLN_ASSERT(id != 0);
     pollen_mesh *mesh = stream->mesh;
     stream->id = id;
     stream->peer = *peer;
@@ -340,6 +343,7 @@ pollen_stream *pln_acceptq_pop_locked(pln_acceptq *q) {
     if (oldest == NULL) {
         return NULL;
     }
+    PLN_ASSERT(q->count > 0);
     q->head = oldest->next;
     if (q->head == NULL) {
         q->tail = &q->head;

@@ -236,6 +236,7 @@ static void deliver(const pln_udp *udp, struct msghdr *msg, size_t size, pln_udp
     };
     const uint8_t *data = msg->msg_iov->iov_base;
     size_t segment = info.segment > 0 ? info.segment : size;
+    PLN_ASSERT(segment > 0);
     for (size_t at = 0; at < size; at += segment) {
         datagram.data = data + at;
         datagram.size = size - at < segment ? size - at : segment;
@@ -245,6 +246,7 @@ static void deliver(const pln_udp *udp, struct msghdr *msg, size_t size, pln_udp
 
 size_t pln_udp_recv(pln_udp *udp, pln_udp_sink sink, void *ctx) {
     pln_udp_slots *slots = udp->slots;
+    PLN_ASSERT(slots != NULL);
     for (size_t i = 0; i < PLN_UDP_SLOTS; i++) {
         slots->iov[i] = (struct iovec){.iov_base = slots->data[i], .iov_len = SLOT_BYTES};
         slots->msgs[i].msg_hdr = (struct msghdr){

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "run/clock.h"
 #include "run/loop.h"
@@ -57,12 +58,14 @@ void pollen_cancel_destroy(pollen_cancel *cancel) {
     if (cancel == NULL) {
         return;
     }
+    PLN_ASSERT(cancel->waiting == NULL);
     pthread_mutex_destroy(&cancel->lock);
     pln_free(cancel);
 }
 
 void pln_wait_begin(pln_wait *wait, pollen_mesh *mesh, pln_monitor *monitor, pln_ts deadline,
                     pollen_cancel *cancel) {
+    PLN_ASSERT(monitor != NULL);
     *wait = (pln_wait){.mesh = mesh, .monitor = monitor, .deadline = deadline, .cancel = cancel};
     if (mesh != NULL) {
         pln_loop_enter(mesh);
@@ -84,6 +87,7 @@ void pln_wait_begin(pln_wait *wait, pollen_mesh *mesh, pln_monitor *monitor, pln
 void pln_wait_end(pln_wait *wait) {
     if (wait->cancel != NULL) {
         pthread_mutex_lock(&wait->cancel->lock);
+        PLN_ASSERT(*wait->previous == wait);
         *wait->previous = wait->next;
         if (wait->next != NULL) {
             wait->next->previous = wait->previous;
@@ -96,6 +100,8 @@ void pln_wait_end(pln_wait *wait) {
 }
 
 static void drive(pln_wait *wait, pln_ts now) {
+    PLN_ASSERT(wait->drives);
+    PLN_ASSERT(wait->mesh != NULL);
     struct pollfd fd = {.fd = pollen_mesh_fd(wait->mesh), .events = POLLIN};
     pthread_mutex_unlock(&wait->monitor->lock);
     const int own = pln_clock_ms_until(wait->deadline, now);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "run/files.h"
 #include "run/last_error.h"
 #include "run/runtime.h"
@@ -15,6 +16,9 @@ void pln_writer_init(pln_writer *writer, pollen_mesh *mesh) {
 }
 
 void pln_writer_fini(pln_writer *writer) {
+    PLN_ASSERT(!writer->started);
+    PLN_ASSERT(writer->head == NULL);
+    PLN_ASSERT(writer->returned == NULL);
     pln_monitor_fini(&writer->monitor);
 }
 
@@ -84,6 +88,9 @@ static void *writer_main(void *arg) {
 /* ---- The loop's thread ----------------------------------------------------------------------- */
 
 bool pln_writer_push(pln_writer *writer, pln_write *write) {
+    PLN_ASSERT(write->path != NULL);
+    PLN_ASSERT(write->encode != NULL);
+    PLN_ASSERT(write->done != NULL);
     if (!writer->started) {
         writer->started = pln_thread_start(&writer->thread, writer_main, writer);
     }

@@ -186,6 +186,7 @@ static void send_clock(const pln_author **list, size_t count, size_t skip, pln_e
                 (pln_clock_entry){.peer = list[i]->key, .counter = list[i]->seen};
         }
     }
+    PLN_ASSERT(clock.count <= count);
     qsort(clock.entries, clock.count, sizeof(*clock.entries), compare_entries);
     push_clock(&clock, ret);
     pln_gossip_clock_fini(&clock);

@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+#include "base/assert.h"
+
 /* All ones when from <= value <= to, else 0; all of them below 256. */
 static uint32_t in_range(uint32_t value, uint32_t from, uint32_t to) {
     return ((from - 1 - value) & (value - to - 1)) >> 8 & 0xff;
@@ -41,6 +43,7 @@ size_t pln_base64_encode(const uint8_t *bytes, size_t count, char *text) {
         text[length++] = left > 1 ? to_char(group >> 6 & 63) : '=';
         text[length++] = left > 2 ? to_char(group & 63) : '=';
     }
+    PLN_ASSERT(length % 4 == 0);
     text[length] = '\0';
     return length;
 }
@@ -76,6 +79,8 @@ static bool take_char(decoder *d, uint8_t c) {
 }
 
 static bool end_group(decoder *d) {
+    PLN_ASSERT(d->digits == 4);
+    PLN_ASSERT(d->padding <= 2);
     size_t count = 3 - d->padding;
     if (count > d->cap - d->count) {
         return false;
@@ -102,6 +107,7 @@ pollen_err pln_base64_decode(const char *text, size_t size, uint8_t *bytes, size
     if (d.digits != 0) {
         return POLLEN_EPROTO;
     }
+    PLN_ASSERT(d.count <= cap);
     *ret_count = d.count;
     return POLLEN_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/assert.h"
 #include "base/key.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -12,6 +13,7 @@
 #include "wire/utf8.h"
 
 pollen_err pln_body_finish(pollen_envelope_kind kind, pln_out *body, pln_bytes *ret) {
+    PLN_ASSERT(kind != POLLEN_ENVELOPE_NONE);
     pln_out out = {0};
     pln_bytes envelope = {0};
     pln_proto_put_message(&out, (uint32_t)kind, body);

@@ -2,6 +2,7 @@
 /* BootstrapPeer lists: 1 peer_pub, 2 addrs. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/key.h"
 #include "base/mem.h"
 #include "wire/admission_parts.h"
@@ -106,6 +107,7 @@ static bool copy_peer(pln_bootstraps *dst, const pln_bootstrap *src) {
 }
 
 pollen_err pln_bootstraps_copy(pln_bootstraps *dst, const pln_bootstraps *src) {
+    PLN_ASSERT(dst != src);
     pln_bootstraps copy = {0};
     for (size_t i = 0; i < src->count; i++) {
         if (!copy_peer(&copy, &src->items[i])) {
@@ -143,6 +145,7 @@ static pollen_err read_addrs(const pln_proto_message *msg, pln_bootstrap *peer) 
             return err;
         }
     }
+    PLN_ASSERT(peer->addr_count <= PLN_ADDRS_MAX);
     return peer->addr_count > 0 ? POLLEN_OK : POLLEN_EPROTO;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AdminCert and MembershipCert. */
+#include "base/assert.h"
 #include "wire/admission_parts.h"
 
 /* ---- AdminCert: 1 claims, 2 signature -------------------------------------------------------- */
@@ -86,6 +87,7 @@ pollen_err pln_admin_cert_encode(pln_admin_cert *cert) {
 }
 
 pollen_err pln_admin_cert_copy(pln_admin_cert *dst, const pln_admin_cert *src) {
+    PLN_ASSERT(dst != src);
     pln_admin_cert copy = *src;
     copy.signed_bytes = (pln_bytes){0};
     copy.wire = (pln_bytes){0};
@@ -212,6 +214,7 @@ pollen_err pln_member_cert_encode(pln_member_cert *cert) {
 }
 
 pollen_err pln_member_cert_copy(pln_member_cert *dst, const pln_member_cert *src) {
+    PLN_ASSERT(dst != src);
     pln_member_cert copy = *src;
     copy.signed_bytes = (pln_bytes){0};
     copy.wire = (pln_bytes){0};

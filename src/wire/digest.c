@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/key.h"
 #include "wire/admission_parts.h"
 #include "wire/body.h"
@@ -29,12 +30,14 @@ static bool read_bound(const pln_proto_slot *slot, pollen_key *ret, bool *ret_pr
 typedef pollen_err (*read_item)(const pln_proto_message *msg, pln_digest *digest);
 
 static pollen_err read_span(const pln_proto_message *msg, pln_digest *digest) {
+    PLN_ASSERT(digest->span_count < PLN_DIGEST_ITEMS_MAX);
     pln_digest_span *span = &digest->spans[digest->span_count++];
     span->hash = msg->slots[2].value;
     return read_bound(&msg->slots[1], &span->to, &span->has_to) ? POLLEN_OK : POLLEN_EPROTO;
 }
 
 static pollen_err read_entry(const pln_proto_message *msg, pln_digest *digest) {
+    PLN_ASSERT(digest->entry_count < PLN_DIGEST_ITEMS_MAX);
     pln_digest_entry *entry = &digest->entries[digest->entry_count++];
     entry->counter = msg->slots[2].value;
     entry->hash = msg->slots[3].value;
@@ -42,6 +45,7 @@ static pollen_err read_entry(const pln_proto_message *msg, pln_digest *digest) {
 }
 
 static pollen_err read_want(const pln_proto_message *msg, pln_digest *digest) {
+    PLN_ASSERT(digest->want_count < PLN_DIGEST_ITEMS_MAX);
     pln_digest_want *want = &digest->wants[digest->want_count++];
     want->above = msg->slots[2].value;
     return pln_admission_key(&msg->slots[1], &want->author) ? POLLEN_OK : POLLEN_EPROTO;
@@ -139,6 +143,9 @@ static void put_key(pln_out *out, uint32_t number, bool present, const pollen_ke
 }
 
 pollen_err pln_digest_encode(const pln_digest *digest, pln_bytes *ret) {
+    PLN_ASSERT(digest->span_count <= PLN_DIGEST_ITEMS_MAX);
+    PLN_ASSERT(digest->entry_count <= PLN_DIGEST_ITEMS_MAX);
+    PLN_ASSERT(digest->want_count <= PLN_DIGEST_ITEMS_MAX);
     pln_out out = {0};
     put_key(&out, 1, !pln_key_is_zero(&digest->from), &digest->from);
     put_key(&out, 2, digest->has_to, &digest->to);

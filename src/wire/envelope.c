@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "wire/digest.h"
 #include "wire/protoscan.h"
 #include "wire/protowrite.h"
@@ -44,6 +45,7 @@ typedef struct run {
 } run;
 
 static void note_body(run *r, pollen_envelope_kind kind, const pln_proto_field *field) {
+    PLN_ASSERT(kind != POLLEN_ENVELOPE_NONE);
     /* A payload is bytes and no message: of several the last one counts, they are not joined. */
     if (r->kind != kind || kind == POLLEN_ENVELOPE_PAYLOAD) {
         *r = (run){.kind = kind, .begin = field->raw};
@@ -78,6 +80,7 @@ pollen_err pln_envelope_decode(const uint8_t *bytes, size_t size, pln_bytes *scr
         return POLLEN_EPROTO;
     }
     if (r.count > 1) {
+        PLN_ASSERT(r.begin >= bytes && r.begin <= bytes + size);
         size_t left = (size_t)(bytes + size - r.begin);
         if (!pln_proto_join(r.begin, left, (uint32_t)r.kind, r.total, scratch)) {
             return POLLEN_ENOMEM;
@@ -85,6 +88,7 @@ pollen_err pln_envelope_decode(const uint8_t *bytes, size_t size, pln_bytes *scr
         r.body = scratch->data;
         r.body_size = scratch->size;
     }
+    PLN_ASSERT((r.kind == POLLEN_ENVELOPE_NONE) == (r.count == 0));
     *ret_kind = r.kind;
     *ret_body = r.body;
     *ret_body_size = r.body_size;

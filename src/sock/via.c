@@ -139,9 +139,14 @@ static sock_rhythm rhythm_of(const sock_punch *punch) {
     if (punch->plan.one_shot) {
         return SOCK_RHYTHM_MANY_ONE_SHOT;
     }
-    static const sock_rhythm turns[] = {SOCK_RHYTHM_MANY_BOLD, SOCK_RHYTHM_MANY,
-                                        SOCK_RHYTHM_MANY_LATER, SOCK_RHYTHM_MANY};
-    return turns[punch->stats.sockets_opened % 4];
+    switch (punch->stats.sockets_opened % 8) {
+    case 0:
+        return SOCK_RHYTHM_MANY_BOLD;
+    case 4:
+        return SOCK_RHYTHM_MANY_LATER;
+    default:
+        return SOCK_RHYTHM_MANY;
+    }
 }
 
 void pln_sock_socket_opened(pln_sock *sock, uint32_t id, uint16_t local_port, pln_ts now) {

@@ -16,15 +16,14 @@
  * peer's NAT before the peer's own opener: full requests follow PLN_OPENER_LEAD later, which is
  * more than the two sides fire apart.
  *
- * For the same reason half of the many sockets of a birthday send openers alone while the peer
+ * For the same reason most of the many sockets of a birthday send openers alone while the peer
  * sprays: its spray comes in through the holes that they made.  Afterwards full requests follow,
  * which go through the holes that the spray made, where one of its packets was lost.
  *
  * Openers do not get as far as the NAT of a carrier, which is some hops further out: there only
- * full requests open anything.  So a quarter of the sockets sends them as soon as the spray is
- * under way, and another quarter when half of it is through.  Where a NAT accepts packets that
- * nobody waits for, these ports are lost for what is still to be sprayed; the others will most
- * likely do.
+ * full requests open anything.  So every eighth socket sends them as soon as the spray is under
+ * way, and every other eighth when half of it is through.  Where a NAT accepts packets that nobody
+ * waits for, these ports are lost for what is still to be sprayed; the others will most likely do.
  *
  * When all this was in vain, sockets are given up for new ones, whose mappings may fit a hole where
  * those of the old ones did not.

@@ -256,7 +256,7 @@ static void a_carrier_s_nat_is_met_before_a_spray_is_over(void **state) {
         outcome o =
             run(&(setting){.a = &nat_cgn_hard, .b = kinds[i], .delay_ms = 40, .skew_ms = 20});
         assert_rate(&o, 98);
-        assert_true(o.p50 <= (kinds[i]->open_input ? PLN_MS(1800) : PLN_S(1)));
+        assert_true(o.p50 <= (kinds[i]->open_input ? PLN_MS(1800) : PLN_MS(1300)));
     }
 }
 

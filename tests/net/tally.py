@@ -118,7 +118,9 @@ def verdicts(todo, results):
         found = results.of(row, delay)
         lines.append(f"{row.key()}, {delay:g} ms each way, {len(found)} trials of {len(row.pairs)} pairs"
                      if found else f"{row.key()}, {delay:g} ms each way: not measured")
-        for demand in row.asked if found else ():
+        for demand in row.asked:
+            if not any(demand.concerns(entry["pair"]) for entry in found):
+                continue
             value = demand.reached(found)
             good = demand.met(value, delay)
             missed += not good

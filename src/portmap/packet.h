@@ -15,7 +15,8 @@
 
 #include <pollen/addr.h>
 
-enum { PLN_PORTMAP_SERVER_PORT = 5351, PLN_PORTMAP_NONCE_BYTES = 12 };
+enum { PLN_PORTMAP_SERVER_PORT = 5351, PLN_PORTMAP_CLIENT_PORT = 5350 };
+enum { PLN_PORTMAP_NONCE_BYTES = 12 };
 enum { PLN_PORTMAP_REQUEST_BYTES = 60 }; /* The largest. */
 
 typedef enum pln_portmap_ask {

@@ -276,7 +276,7 @@ static bool check_epoch(pln_portmap *pm, uint32_t seconds, pln_ts now) {
 static void hurry(pln_portmap *pm, pln_ts now) {
     const pln_ts soon = pln_ts_add(now, jittered(pm, 0, ANNOUNCE_DELAY));
     const pln_ts least = pln_ts_add(pm->sent_at, PLN_PORTMAP_INTERVAL);
-    if (pm->step == PLN_PORTMAP_IDLE && is_mapped(pm)) {
+    if (pm->step == PLN_PORTMAP_IDLE) {
         pm->next_at = pln_ts_min(pm->next_at, latest(soon, least));
     }
 }
@@ -323,6 +323,10 @@ static void handle_pcp_map(pln_portmap *pm, const pln_portmap_answer *answer, pl
 
 static void handle_pmp_address(pln_portmap *pm, const pln_portmap_answer *answer, pln_ts now) {
     if (pm->step != PLN_PORTMAP_PMP_ADDRESS || pm->sendings == 0) {
+        if (answer->result == PLN_PORTMAP_SUCCESS && is_mapped(pm) &&
+            !pln_addr_same_ip(&answer->external, &pm->report.external)) {
+            hurry(pm, now); /* It tells all that its address is another one (RFC 6886, 3.2.1). */
+        }
         return;
     }
     set_spoken(pm, false);
@@ -384,7 +388,7 @@ static void handle_answer(pln_portmap *pm, const pln_portmap_answer *answer, pln
         return;
     }
     const bool restarted = !check_epoch(pm, answer->epoch_s, now);
-    if (restarted) {
+    if (restarted || pm->report.state == POLLEN_PORT_MAPPING_SILENT) {
         hurry(pm, now);
     }
     switch (answer->kind) {

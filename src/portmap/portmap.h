@@ -6,7 +6,8 @@
  *
  * Calling order: any number of inputs (set_network, release, handle_*); then poll_transmit until it
  * returns false; then poll_change; then next_expiry.  Datagrams are the owner's to send and to
- * receive, on a socket of their own, because a probe of sock's may look like PCP.
+ * receive, on a socket of their own, because a probe of sock's may look like PCP; what routers tell
+ * everybody on PLN_PORTMAP_CLIENT_PORT is for pln_portmap_handle_datagram() as well.
  *
  * Only what comes from the router's port 5351 is looked at.  Whoever can forge that is on our
  * network and could as well ask the router itself; a mapping never makes more of a peer than an

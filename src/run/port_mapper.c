@@ -24,7 +24,8 @@ enum { DATAGRAM_BYTES = 1100 + 1, DATAGRAMS_MAX = 32 }; /* As PCP allows; of one
 typedef struct work {
     pln_port_mapper *mapper;
     pln_portmap pm;
-    int fd; /* Connected to the gateway, so that others are not heard; -1: none. */
+    int fd;       /* Connected to the gateway, so that others are not heard; -1: none. */
+    int heard_fd; /* What routers tell everybody; -1: none, and we do without. */
     pollen_addr gateway, client; /* Of fd. */
     pln_ts look_at;
     bool stopping;
@@ -83,11 +84,33 @@ static int open_towards(const pollen_addr *gateway, pollen_addr *ret_client) {
     return fd;
 }
 
-static void close_socket(work *w) {
-    if (w->fd >= 0) {
-        (void)close(w->fd);
+/* Where a router says that it restarted or has another address (RFC 6886, 3.2.1; RFC 6887, 14.1.1).
+ * Other programs may listen there too. */
+static int open_announcements(const pollen_addr *client) {
+    static const uint8_t all_hosts[4] = {224, 0, 0, 1};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(PLN_PORTMAP_CLIENT_PORT)};
+    struct ip_mreqn group = {.imr_ifindex = 0};
+    const int yes = 1;
+    const int no = 0;
+    memcpy(&at.sin_addr, all_hosts, sizeof at.sin_addr);
+    memcpy(&group.imr_multiaddr, all_hosts, sizeof group.imr_multiaddr);
+    memcpy(&group.imr_address, client->ip + 12, sizeof group.imr_address);
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
+                    bind(fd, (struct sockaddr *)&at, sizeof at) != 0 ||
+                    setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &no, sizeof no) != 0 ||
+                    setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) != 0)) {
+        (void)close(fd);
+        return -1;
     }
-    w->fd = -1;
+    return fd;
+}
+
+static void close_fd(int *fd) {
+    if (*fd >= 0) {
+        (void)close(*fd);
+    }
+    *fd = -1;
 }
 
 /* The same place again keeps its socket, and with it what is under way. */
@@ -101,8 +124,10 @@ static void look(work *w, pln_ts now) {
         (void)close(fd);
         return;
     }
-    close_socket(w);
+    close_fd(&w->fd);
+    close_fd(&w->heard_fd);
     w->fd = fd;
+    w->heard_fd = fd >= 0 ? open_announcements(&client) : -1;
     w->gateway = gateway;
     w->client = client;
     const pln_portmap_network network = {
@@ -119,19 +144,24 @@ static pln_ts clock_now(void) {
     return (pln_ts)at.tv_sec * PLN_NS_PER_S + (pln_ts)at.tv_nsec;
 }
 
-static void receive(work *w) {
+/* What comes on one of the sockets; the machine looks at who it is from. */
+static void receive(work *w, int fd) {
     uint8_t bytes[DATAGRAM_BYTES];
-    for (int i = 0; w->fd >= 0 && i < DATAGRAMS_MAX; i++) {
-        const ssize_t size = recv(w->fd, bytes, sizeof bytes, 0);
+    for (int i = 0; fd >= 0 && i < DATAGRAMS_MAX; i++) {
+        struct sockaddr_in from = {.sin_family = AF_INET};
+        socklen_t from_size = sizeof from;
+        const ssize_t size =
+            recvfrom(fd, bytes, sizeof bytes, 0, (struct sockaddr *)&from, &from_size);
         if (size < 0 && errno != ECONNREFUSED && errno != EINTR) {
             return;
         }
-        pln_datagram datagram = {.path = {.remote = w->gateway}, .data = bytes};
-        datagram.path.remote.port = PLN_PORTMAP_SERVER_PORT;
-        if (size > 0) {
-            datagram.size = (size_t)size;
-            pln_portmap_handle_datagram(&w->pm, &datagram, clock_now());
-        }
+        const pln_datagram datagram = {
+            .path = {.remote =
+                         pln_addr_ipv4((const uint8_t *)&from.sin_addr, ntohs(from.sin_port))},
+            .data = bytes,
+            .size = size > 0 ? (size_t)size : 0,
+        };
+        pln_portmap_handle_datagram(&w->pm, &datagram, clock_now());
     }
 }
 
@@ -149,25 +179,27 @@ static void transmit(work *w) {
 
 static void wait_for_something(work *w) {
     struct pollfd fds[] = {{.fd = w->fd, .events = POLLIN},
+                           {.fd = w->heard_fd, .events = POLLIN},
                            {.fd = w->stopping ? -1 : w->mapper->wake_fd, .events = POLLIN}};
     pln_ts until = pln_portmap_next_expiry(&w->pm);
     until = w->stopping ? until : pln_ts_min(until, w->look_at);
-    (void)poll(fds, 2, pln_clock_ms_until(until, clock_now()));
-    if (fds[1].revents != 0) {
+    (void)poll(fds, 3, pln_clock_ms_until(until, clock_now()));
+    if (fds[2].revents != 0) {
         w->stopping = true;
         pln_portmap_release(&w->pm, clock_now());
     }
 }
 
 static void *run(void *arg) {
-    work w = {.mapper = arg, .fd = -1};
+    work w = {.mapper = arg, .fd = -1, .heard_fd = -1};
     const pln_rng rng = pln_os_rng();
     pln_portmap_init(&w.pm, &rng);
     for (;;) {
         if (!w.stopping && pln_ts_reached(w.look_at, clock_now())) {
             look(&w, clock_now());
         }
-        receive(&w);
+        receive(&w, w.fd);
+        receive(&w, w.heard_fd);
         pln_portmap_handle_timeout(&w.pm, clock_now());
         transmit(&w);
         if (w.stopping && pln_portmap_is_off(&w.pm)) {
@@ -175,7 +207,8 @@ static void *run(void *arg) {
         }
         wait_for_something(&w);
     }
-    close_socket(&w);
+    close_fd(&w.fd);
+    close_fd(&w.heard_fd);
     return NULL;
 }
 

@@ -23,8 +23,8 @@ from topology import Topology
 
 PLN = ""
 LATE_S = 120
-# The shortest that miniupnpd can be told to grant at most, and a node takes for a mapping.
-LIFETIME_S = 62
+# The shortest that miniupnpd can be told to grant at most and a node takes for a mapping, and what it asks for.
+SHORT_S, LONG_S = 62, 1200
 # No address of the documentation's ranges: miniupnpd refuses to map a port of any address that is not of the wide
 # world.  It is so only within this namespace.
 WAN, CORE = "11.0.0.2", "11.0.0.1"
@@ -47,9 +47,8 @@ listening_ip=lan
 enable_natpmp=yes
 enable_upnp=no
 secure_mode=yes
-system_uptime=yes
+system_uptime=no
 uuid=00000000-0000-0000-0000-000000000000
-max_lifetime={LIFETIME_S}
 min_lifetime=60
 upnp_table_name=miniupnpd
 upnp_nat_table_name=miniupnpd
@@ -79,19 +78,29 @@ class Mapping(Ours):
 class Router:
     """The daemon on the innermost router of a site."""
 
-    def __init__(self, place, core, folder):
-        self.space = place.routers[0][0]
+    def __init__(self, place, core, folder, lifetime):
+        self.space, self.folder = place.routers[0][0], folder
         self.log = os.path.join(folder, "miniupnpd.log")
         self.configuration = os.path.join(folder, "miniupnpd.conf")
         with open(self.configuration, "w", encoding="ascii") as file:
-            file.write(_CONFIGURATION)
+            file.write(f"{_CONFIGURATION}max_lifetime={lifetime}\n")
         self.space.ip(["addr flush dev wan", f"addr add {WAN}/30 dev wan", f"route add default via {CORE}"], "-4")
         core.ip([f"addr add {CORE}/30 dev to-a"])
         self.space.nft(_CHAINS)
-        with open(self.log, "wb") as log, self.space.entered():
+        self.start()
+
+    def start(self):
+        with open(self.log, "ab") as log, self.space.entered():
             self.process = subprocess.Popen(
-                [_program(), "-d", "-f", self.configuration, "-P", os.path.join(folder, "miniupnpd.pid")],
+                [_program(), "-d", "-f", self.configuration, "-P", os.path.join(self.folder, "miniupnpd.pid")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def restart(self):
+        """As after a power cut: what it knew is gone."""
+        self.close()
+        for chain in ("mapped", "prerouting_mapped", "postrouting_mapped"):
+            self.space.run("nft", "flush", "chain", "inet", "miniupnpd", chain)
+        self.start()
 
     def close(self):
         self.process.kill()
@@ -118,12 +127,12 @@ def _program():
 
 
 class Case(unittest.TestCase):
-    def lab(self, *sites):
+    def lab(self, *sites, lifetime=LONG_S):
         folder = tempfile.mkdtemp(prefix="pollen-net-")
         self.addCleanup(subprocess.run, ["rm", "-rf", folder], check=True)
         place = Topology(sites, 2)
         self.addCleanup(place.close)
-        router = Router(place.a, place.core, folder)
+        router = Router(place.a, place.core, folder, lifetime)
         self.addCleanup(router.close)
         wait_for("the router listens", router.listens, LATE_S)
         return folder, place, router
@@ -147,7 +156,7 @@ class Case(unittest.TestCase):
     def test_a_port_is_mapped_used_renewed_and_given_back(self):
         # Both routers choose another port for every peer, at random, and there is no third node to introduce these
         # two: without a port that the router forwards they never meet.
-        folder, place, router = self.lab("edm_random", "edm_random")
+        folder, place, router = self.lab("edm_random", "edm_random", lifetime=SHORT_S)
         node = self.start(Mapping, place.a, os.path.join(folder, "a"), None)
         value = self.mapped(node)
         made = time.monotonic()
@@ -160,7 +169,7 @@ class Case(unittest.TestCase):
         self.assertEqual((path, addr), ("direct", f"{WAN}:{place.a.port}"))
 
         # Once its first life is over, only a renewal can have kept it.
-        while time.monotonic() < made + LIFETIME_S + 5:
+        while time.monotonic() < made + SHORT_S + 5:
             pause(1)
             self.assertEqual(node.mapping()["state"], "mapped")
         self.assertEqual(set(router.forwards()), {place.a.port})
@@ -168,6 +177,39 @@ class Case(unittest.TestCase):
 
         node.run("down")
         self.assertEqual(router.forwards(), {})
+
+    def test_members_that_are_introduced_are_told_of_it(self):
+        folder, place, router = self.lab("edm_random", "edm_random")
+        root = self.start(Ours, place.publics[0], os.path.join(folder, "r1"), None)
+        node = self.start(Mapping, place.a, os.path.join(folder, "a"), root)
+        self.mapped(node)
+        wait_for("a session with the root", lambda: node.peer(root.id()), LATE_S)
+        other = self.start(Ours, place.b, os.path.join(folder, "b"), root)
+        # Dialled or aimed at, whichever came first: a pair that lacks it would only meet through others.
+        session = wait_for("a session with the other", lambda: other.peer(node.id()), LATE_S)
+        self.assertEqual(session[2], f"{WAN}:{place.a.port}")
+        self.assertEqual(set(router.forwards()), {place.a.port})
+
+    def test_a_router_that_restarts_is_asked_again(self):
+        folder, place, router = self.lab("plain", "public")
+        node = self.start(Mapping, place.a, os.path.join(folder, "a"), None)
+        self.mapped(node)
+        pause(8)  # its clock, by which a restart is known, is to be ahead of that of a router that has just started
+        router.restart()
+        # Not by renewal, which is due after ten minutes.
+        wait_for("the port is mapped again", router.forwards, LATE_S)
+        self.assertEqual(node.log_text().count("port mapping: asking"), 1)
+
+    def test_a_node_that_was_killed_gets_its_port_again(self):
+        folder, place, router = self.lab("plain", "public")
+        node = self.start(Mapping, place.a, os.path.join(folder, "a"), None)
+        self.mapped(node)
+        node.kill()
+        node.reap()
+        self.assertEqual(set(router.forwards()), {place.a.port})
+        node.start()
+        wait_for("the node is up", node.up, LATE_S)
+        self.assertEqual(self.mapped(node)["external_addr"], f"{WAN}:{place.a.port}")
 
     def test_nat_pmp_does_it_too(self):
         folder, place, router = self.lab("plain", "public")

@@ -485,6 +485,29 @@ static void a_restarted_router_is_asked_within_seconds(void **state) {
     assert_state(&r, "mapped");
 }
 
+static void a_router_whose_address_changes_is_asked_within_seconds(void **state) {
+    RIG(r);
+    static const uint8_t same[] = {0, 0x80, 0, 0, 0, 0, 4, 0x4c, 198, 51, 100, 7};
+    static const uint8_t other[] = {0, 0x80, 0, 0, 0, 0, 4, 0x56, 198, 51, 100, 8};
+    pcp(&r, 0, 1200, "198.51.100.7:40000");
+    pass_until(&r, SECOND(100)); /* Its clock says 1100. */
+    hear(&r, ROUTER, same, sizeof same);
+    pass_until(&r, SECOND(110));
+    assert_int_equal(r.sent, 1);
+    hear(&r, ROUTER, other, sizeof other);
+    pass_until_sent(&r);
+    assert_in_range(r.now, SECOND(110), SECOND(115));
+}
+
+static void a_silent_router_that_speaks_up_is_asked_within_seconds(void **state) {
+    RIG(r);
+    pass_until(&r, SECOND(100));
+    assert_state(&r, "silent");
+    announce(&r);
+    pass_until_sent(&r);
+    assert_in_range(r.now, SECOND(100), SECOND(105));
+}
+
 static void announcements_of_one_that_did_not_are_passed_over(void **state) {
     RIG(r);
     pcp(&r, 0, 1200, "198.51.100.7:40000");
@@ -673,6 +696,8 @@ int main(void) {
         cmocka_unit_test(what_was_not_asked_yet_is_not_answered),
         cmocka_unit_test(the_router_may_move_a_mapping_and_not_all_the_time),
         cmocka_unit_test(a_restarted_router_is_asked_within_seconds),
+        cmocka_unit_test(a_router_whose_address_changes_is_asked_within_seconds),
+        cmocka_unit_test(a_silent_router_that_speaks_up_is_asked_within_seconds),
         cmocka_unit_test(announcements_of_one_that_did_not_are_passed_over),
         cmocka_unit_test(one_that_restarts_all_the_time_is_not_asked_all_the_time),
         cmocka_unit_test(a_clock_that_goes_a_little_wrong_is_no_restart),

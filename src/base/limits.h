@@ -226,7 +226,7 @@ enum { PLN_HOPELESS_PROBES_MAX = 32 };
 enum { PLN_PROBES_PEER_BURST = 2600, PLN_PROBES_PEER_PER_S = 100 };
 enum { PLN_PROBES_BURST = 4000, PLN_PROBES_PER_S = 1000 };
 
-/* For punches that only others asked for, to one IPv4 address or IPv6 /64, whatever peers are said
+/* For punches that only others asked for, or with peers that are hearsay, to one IPv4 address or IPv6 /64, whatever peers are said
  * to be there: a birthday at once, and then less than what it takes to ask for it. */
 enum { PLN_PROBES_TARGET_BURST = 2600, PLN_PROBES_TARGET_PER_S = 26 };
 
@@ -290,6 +290,10 @@ enum { PLN_OBSERVED_PER_S = 2, PLN_OBSERVED_BURST = 16 };
 
 /* Peers that we may be asking coordination for, and holes that are being dialled. */
 enum { PLN_ERRANDS_MAX = 256, PLN_HOLES_MAX = 64 };
+
+/* Dials of one IPv4 address or IPv6 /64 for peers that are hearsay: as many as know each other
+ * behind one router at once, and then less than what it takes to invent them. */
+enum { PLN_HEARSAY_DIALS_BURST = 64, PLN_HEARSAY_DIALS_PER_S = 2 };
 
 /* Of the holes, such as only others asked for. */
 enum { PLN_HOLES_UNASKED_MAX = 48 };

@@ -7,6 +7,7 @@
 #ifndef PLN_NODE_CORE_H
 #define PLN_NODE_CORE_H
 
+#include "base/meters.h"
 #include "node/gossip.h"
 #include "node/punch.h"
 #include "peer/store.h"
@@ -27,6 +28,7 @@ struct pln_node {
     pln_rng rng;
     const pln_log *log;
     uint64_t last_probe;
+    pln_meters *hearsay_dials; /* By address; NULL: none yet. */
     pln_punching punching;
     pln_ts reopened_from; /* When a way that opens again is next taken for a cut that healed. */
     pln_now now; /* Of the input that is being worked on: events are handled at its time. */

@@ -84,12 +84,36 @@ static bool is_being_punched(const pln_node *node, const pollen_key *peer) {
     return errand != NULL && errand->punching;
 }
 
-static size_t paths_to(const pollen_addr *addrs, size_t addr_count, bool without_nat,
-                       pln_path paths[POLLEN_PEER_ADDRS_MAX]) {
+/* Made up by a member, as far as we know: then its addresses may be anybody's. */
+static bool is_hearsay(const pln_node *node, const pollen_key *peer) {
+    pln_member_info info;
+    return node->gossips && pln_state_member(node->gossip.state, peer, &info) == POLLEN_OK &&
+           !info.vouched;
+}
+
+/* On our own machine nobody else is hit. */
+static bool may_dial_hearsay(pln_node *node, const pollen_addr *addr) {
+    if (node->hearsay_dials == NULL) {
+        pln_meters_config config = {.sets = 256,
+                                    .interval = PLN_NS_PER_S / PLN_HEARSAY_DIALS_PER_S,
+                                    .burst = PLN_HEARSAY_DIALS_BURST};
+        pln_rng_fill(&node->rng, config.key.bytes, sizeof config.key.bytes);
+        node->hearsay_dials = pln_meters_create(&config);
+    }
+    const size_t prefix = pollen_addr_is_ipv4(addr) ? sizeof addr->ip : sizeof addr->ip / 2;
+    return pln_addr_is_loopback(addr) ||
+           (node->hearsay_dials != NULL &&
+            pln_meters_take(node->hearsay_dials, addr->ip, prefix, 1, node->now.mono));
+}
+
+static size_t paths_to(pln_node *node, const pollen_key *peer, const pollen_addr *addrs,
+                       size_t addr_count, bool without_nat, pln_path paths[POLLEN_PEER_ADDRS_MAX]) {
+    const bool hearsay = is_hearsay(node, peer);
     size_t count = 0;
     PLN_ASSERT(addr_count <= POLLEN_PEER_ADDRS_MAX);
     for (size_t i = 0; i < addr_count; i++) {
-        if (pln_addr_is_sendable(&addrs[i]) && !(without_nat && is_of_nat(&addrs[i]))) {
+        if (pln_addr_is_sendable(&addrs[i]) && !(without_nat && is_of_nat(&addrs[i])) &&
+            (!hearsay || may_dial_hearsay(node, &addrs[i]))) {
             paths[count++] = (pln_path){.via = PLN_VIA_MAIN, .remote = addrs[i]};
         }
     }
@@ -109,7 +133,7 @@ static void dial(pln_node *node, const pollen_peer_output *output, const pollen_
     PLN_ASSERT(output->attempt != 0);
     PLN_ASSERT((output->attempt & (PLN_OP_NODE | PLN_OP_PROBE | PLN_OP_HOLE)) == 0);
     pln_path paths[POLLEN_PEER_ADDRS_MAX];
-    const size_t count = paths_to(addrs, addr_count, without_nat, paths);
+    const size_t count = paths_to(node, &output->peer, addrs, addr_count, without_nat, paths);
     if (count == 0 && without_nat) {
         request_punch(node, output);
         return;
@@ -136,7 +160,8 @@ static void attempt(pln_node *node, const pollen_peer_output *output) {
 
 static void probe(pln_node *node, const pollen_peer_output *output) {
     pln_path paths[POLLEN_PEER_ADDRS_MAX];
-    const size_t count = paths_to(output->addrs, output->addr_count, false, paths);
+    const size_t count =
+        paths_to(node, &output->peer, output->addrs, output->addr_count, false, paths);
     if (count > 0) {
         pln_mesh_connect_again(node->mesh, PLN_OP_NODE | PLN_OP_PROBE | ++node->last_probe,
                                &output->peer, paths, count,

@@ -82,6 +82,7 @@ void pln_node_destroy(pln_node *node) {
     pln_mesh_destroy(node->mesh);
     pln_gossip_fini(&node->gossip);
     pollen_peer_store_destroy(node->store);
+    pln_meters_destroy(node->hearsay_dials);
     pln_free(node);
 }
 

@@ -110,6 +110,12 @@ static pln_nat_brief theirs_of(const pln_planner *planner, const pln_errand *err
                : pln_sightings_judge(&errand->sightings, now);
 }
 
+static bool is_hearsay(const pln_planner *planner, const pollen_key *peer) {
+    pln_member_info info;
+    return planner->state != NULL && pln_state_member(planner->state, peer, &info) == POLLEN_OK &&
+           !info.vouched;
+}
+
 /* ---- The plan -------------------------------------------------------------------------------- */
 
 /* Without a NAT of our own there is nothing to open, and the peer gets through to us.  Should its
@@ -128,6 +134,7 @@ void pln_plan_punch(const pln_planner *planner, const pln_errand *errand, const 
                             .theirs = theirs_of(planner, errand, msg, now),
                             .unasked = !errand->wanted,
                             .coordinator = *from,
+                            .hearsay = is_hearsay(planner, &msg->peer),
                             .one_shot = !errand->speaks_2,
                             .rtt = msg->round_trip,
                             .deadline = pln_ts_add(now, UNASKED_PUNCH_TIME)};

@@ -2,7 +2,8 @@
 /*
  * What punches that only others asked for may take.  Whom a trigger names, and where that is to be,
  * is the word of one member, who can invent as many peers as it likes: so neither budget goes by
- * the peer.  One is the address's, the other the coordinator's.
+ * the peer.  One is the address's, the other the coordinator's.  The address's holds as well for
+ * hearsay that we want because we were told of it.
  *
  * What is over an address's budget counts as sent and lost: waiting for it would hold up what the
  * punch sends elsewhere.
@@ -37,14 +38,18 @@ static bool take_of_target(pln_sock *sock, const pollen_addr *to, uint32_t count
     return take(sock, &sock->targets, config, &(party){to->ip, prefix, count}, now);
 }
 
+static bool is_own(const sock_punch *punch) {
+    return !punch->plan.unasked && !punch->plan.hearsay;
+}
+
 bool pln_sock_budget_probe(pln_sock *sock, const sock_punch *punch, const pollen_addr *to,
                            pln_ts now) {
-    return !punch->plan.unasked || take_of_target(sock, to, 1, now);
+    return is_own(punch) || take_of_target(sock, to, 1, now);
 }
 
 bool pln_sock_budget_try(pln_sock *sock, const sock_punch *punch, const pollen_addr *to,
                          pln_ts now) {
-    return !punch->plan.unasked || take_of_target(sock, to, PLN_PROBES_FOR_TRY, now);
+    return is_own(punch) || take_of_target(sock, to, PLN_PROBES_FOR_TRY, now);
 }
 
 bool pln_sock_may_try(pln_sock *sock, const pollen_key *peer, const pollen_addr *to, pln_ts now) {

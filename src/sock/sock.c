@@ -147,6 +147,7 @@ static void take_plan(sock_punch *punch, const pln_punch_plan *plan) {
     own->theirs = plan->theirs;
     own->one_shot = plan->one_shot;
     own->unasked = own->unasked && plan->unasked;
+    own->hearsay = own->hearsay && plan->hearsay;
     own->rtt = plan->rtt;
     if (!plan->unasked && plan->deadline > own->deadline) {
         own->deadline = plan->deadline;

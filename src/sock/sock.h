@@ -69,6 +69,7 @@ typedef struct pln_punch_plan {
     pln_nat_brief theirs;
     bool unasked;           /* Only others asked for it: it gives way to those that we want. */
     pollen_key coordinator; /* Who did, when unasked. */
+    bool hearsay;           /* That there is such a peer is others' word alone. */
     bool one_shot;   /* The peer sends each probe once, at the start, as the reference does. */
     pln_dur rtt;     /* Between the two, as far as is known: both sides should be told about the
                       * same, as their steps follow from it.  0: not known. */

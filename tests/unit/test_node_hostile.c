@@ -122,6 +122,25 @@ static void addresses_that_change_all_the_time_do_not_speed_up_dials(void **stat
     print_message("%zu packets to nobody in %d s\n", f->hosts[HERE].to_nobody, SECONDS);
 }
 
+/* All of them live at a victim's. */
+static pln_gossip_event told_at_victim(const pollen_key *author, uint32_t number) {
+    return rig_network(author, 1, "203.0.113.77", 1000 + number);
+}
+
+/* A handshake's first packet is twelve times what it takes to invent a member. */
+static void few_invented_members_at_one_address_are_dialled(void **state) {
+    enum { SECONDS = 60, EACH = 7 };
+    nw_fixture *f = *state;
+    nw_connect(f, HERE, MEMBER);
+    for (uint32_t i = 0; i < 20000; i++) {
+        const pollen_key key = rig_key_of(i + 1);
+        tell(f, told_at_victim(&key, i));
+    }
+    nw_run_ms(f, SECONDS * 1000);
+    print_message("%zu packets to a victim in %d s\n", f->hosts[HERE].to_nobody, SECONDS);
+    assert_in_range(f->hosts[HERE].to_nobody, 64, (64 + SECONDS * 2) * EACH);
+}
+
 /* Two liars who contradict each other, and the victim who has a session: the session stays. */
 static void lies_about_a_connected_peer_do_not_touch_its_session(void **state) {
     nw_fixture *f = *state;
@@ -148,6 +167,7 @@ int main(void) {
         TEST(what_gives_way_is_not_dialled_any_more),
         TEST(a_real_peer_is_dialled_among_invented_ones),
         TEST(addresses_that_change_all_the_time_do_not_speed_up_dials),
+        TEST(few_invented_members_at_one_address_are_dialled),
         TEST(lies_about_a_connected_peer_do_not_touch_its_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,6 +119,16 @@ static void what_we_want_ourselves_pays_nothing(void **state) {
     assert_in_range(birthday_probes(rig, &wanted), 1300, 2600);
 }
 
+static void hearsay_that_we_want_pays_as_well(void **state) {
+    sock_rig *rig = *state;
+    (void)aim_at_victim(rig, 30, true, VICTIM);
+    sock_rig_run_to(rig, 36000);
+    pln_punch_plan wanted = plan_of(rig, 9001, VICTIM);
+    wanted.unasked = false;
+    wanted.hearsay = true;
+    assert_in_range(birthday_probes(rig, &wanted), 1, 1250);
+}
+
 /* The node is woken as seldom as if everything had been sent. */
 static void a_budget_that_is_used_up_costs_no_turns(void **state) {
     sock_rig *rig = *state;
@@ -307,6 +317,7 @@ int main(void) {
         RULE(a_ipv6_house_is_one_address),
         RULE(another_address_has_a_budget_of_its_own),
         RULE(what_we_want_ourselves_pays_nothing),
+        RULE(hearsay_that_we_want_pays_as_well),
         RULE(a_budget_that_is_used_up_costs_no_turns),
         RULE(one_coordinator_causes_few_birthdays),
         RULE(two_coordinators_have_a_budget_each),

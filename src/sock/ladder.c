@@ -37,6 +37,7 @@
 /* After the time that it takes: what the sides fire apart, and what a round trip varies. */
 #define MARGIN_QUICK PLN_MS(30)    /* One side hard, the other easy: the spray's time is known. */
 #define MARGIN_UNKNOWN PLN_MS(100) /* Main sockets alone will most likely do. */
+#define MARGIN_AGAIN PLN_MS(200)   /* Two of the first requests may be lost. */
 #define MARGIN_PREDICTION PLN_MS(320)
 #define MARGIN_ALL PLN_MS(400) /* Two easy sides that should have met long ago. */
 
@@ -75,6 +76,8 @@ static void plan_hard_pair(const pln_punch_plan *plan, pln_ladder *ladder) {
         ladder->probes_max = PLN_HOPELESS_PROBES_MAX;
     } else {
         add(ladder, PLN_RUNG_SCATTER, 0);
+        add(ladder, PLN_RUNG_SCATTER_AGAIN,
+            PLN_OPENER_LEAD + 2 * pln_ladder_rtt(plan) + MARGIN_AGAIN);
     }
     /* Every destination moves a sequential NAT on by one port. */
     ladder->tried_max = 4;

@@ -9,11 +9,12 @@
 #include "sock/sock.h"
 
 typedef enum pln_rung {
-    PLN_RUNG_MAIN,    /* Probes between main sockets. */
-    PLN_RUNG_PREDICT, /* From the main socket to the next ports of a sequential NAT. */
-    PLN_RUNG_SCATTER, /* From some sockets to a port somewhat ahead. */
-    PLN_RUNG_SOCKETS, /* Birthday, hard side. */
-    PLN_RUNG_SPRAY,   /* Birthday, easy side. */
+    PLN_RUNG_MAIN,          /* Probes between main sockets. */
+    PLN_RUNG_PREDICT,       /* From the main socket to the next ports of a sequential NAT. */
+    PLN_RUNG_SCATTER,       /* From some sockets to a port somewhat ahead. */
+    PLN_RUNG_SCATTER_AGAIN, /* Farther ahead. */
+    PLN_RUNG_SOCKETS,       /* Birthday, hard side. */
+    PLN_RUNG_SPRAY,         /* Birthday, easy side. */
     PLN_RUNG_GIVE_UP,
 } pln_rung;
 

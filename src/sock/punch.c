@@ -177,17 +177,21 @@ static void plan_renewals(sock_punch *punch, pln_ts now) {
     punch->renew_at = pln_ts_add(now, one_shot ? RENEW_AFTER_ONE_SHOT : RENEW_AFTER);
 }
 
-static void want_sockets(sock_punch *punch, pln_punch_method method, pln_ts now) {
-    bool scatter = method == PLN_PUNCH_SCATTER;
-    punch->sockets_left = scatter ? PLN_SCATTER_SOCKETS : PLN_BIRTHDAY_SOCKETS;
+static void want_many(sock_punch *punch, pln_ts now) {
+    punch->sockets_left = PLN_BIRTHDAY_SOCKETS;
     punch->sockets_at = now;
-    punch->sockets_method = method;
+    punch->sockets_method = PLN_PUNCH_BIRTHDAY;
     punch->sockets_remote = punch->aim;
-    if (!scatter) {
-        plan_renewals(punch, now);
-    } else {
-        punch->sockets_remote.port = port_ahead(punch, PLN_SCATTER_AHEAD);
-    }
+    plan_renewals(punch, now);
+}
+
+/* All are aimed at one port, where the peer's counter will be when one of its own comes to that. */
+static void scatter(sock_punch *punch, size_t sockets, unsigned ahead, pln_ts now) {
+    punch->sockets_left = sockets;
+    punch->sockets_at = now;
+    punch->sockets_method = PLN_PUNCH_SCATTER;
+    punch->sockets_remote = punch->aim;
+    punch->sockets_remote.port = port_ahead(punch, ahead);
 }
 
 static void start_spray(sock_punch *punch, pln_ts now) {
@@ -264,8 +268,11 @@ static bool take_step(pln_sock *sock, sock_punch *punch, pln_rung rung, pln_ts n
         set_method(punch, PLN_PUNCH_PREDICT);
         return true;
     case PLN_RUNG_SCATTER:
-        want_sockets(punch, PLN_PUNCH_SCATTER, now);
+        scatter(punch, PLN_SCATTER_SOCKETS, PLN_SCATTER_AHEAD, now);
         set_method(punch, PLN_PUNCH_SCATTER);
+        return true;
+    case PLN_RUNG_SCATTER_AGAIN:
+        scatter(punch, PLN_SCATTER_AGAIN_SOCKETS, PLN_SCATTER_AGAIN_AHEAD, now);
         return true;
     case PLN_RUNG_SOCKETS:
     case PLN_RUNG_SPRAY:
@@ -275,7 +282,7 @@ static bool take_step(pln_sock *sock, sock_punch *punch, pln_rung rung, pln_ts n
         if (rung == PLN_RUNG_SPRAY) {
             start_spray(punch, now);
         } else {
-            want_sockets(punch, PLN_PUNCH_BIRTHDAY, now);
+            want_many(punch, now);
         }
         set_method(punch, PLN_PUNCH_BIRTHDAY);
         return true;

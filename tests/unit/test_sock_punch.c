@@ -649,8 +649,18 @@ static void two_sequential_sides_aim_twenty_ahead_with_25_sockets(void **state) 
         }
     }
     assert_int_equal(openers, 25);
+    size_t first = rig->sent_count;
+    sock_rig_run_to(rig, 499);
+    assert_int_equal(rig->open, 25);
+    sock_rig_run_to(rig, 600); /* The same once more, farther ahead. */
+    assert_int_equal(rig->open, 75);
+    openers = 0;
+    for (size_t i = first; i < rig->sent_count; i++) {
+        openers += rig->sent[i].to.path.remote.port == 40075 && rig->sent[i].to.ttl == 2;
+    }
+    assert_int_equal(openers, 50);
     sock_rig_run_to(rig, 3000);
-    assert_int_equal(rig->open_most, 25);
+    assert_int_equal(rig->open_most, 75);
     assert_int_equal(sock_rig_last(rig, PLN_SOCK_OVER)->end, PLN_PUNCH_DEADLINE);
 }
 

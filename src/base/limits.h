@@ -347,6 +347,9 @@ enum { PLN_PORTMAP_RELEASE_SENDINGS = 2 }; /* At NAT-PMP's pace: somebody waits 
 #define PLN_INVITE_CONN_TIMEOUT PLN_S(10)  /* The whole life of an invite connection. */
 /* Held back at most, so that a wrong round trip does no more harm than none. */
 #define PLN_COORDINATOR_HOLD_MAX PLN_MS(500)
+/* Each trigger goes twice, so that one side does not fire alone when a packet is lost: what reaches
+ * a NAT before the node behind it has sent may spoil it.  Less than the opener's lead. */
+#define PLN_TRIGGER_COPY_AFTER PLN_MS(10)
 /* A session's whereabouts come within a round trip of its start, or are news of their own. */
 #define PLN_INTRODUCTION_TIME PLN_S(1)
 #define PLN_ROUND_TRIP_TOLD_MAX PLN_S(2) /* A longer one is no sooner waited for. */

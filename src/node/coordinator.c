@@ -84,15 +84,20 @@ static void trigger(pln_coordinator *coordinator, const end *to, const end *othe
     if (other->neighbour->has_whereabouts) {
         msg.whereabouts = other->neighbour->whereabouts;
     }
-    pln_bytes envelope = {0};
+    pln_bytes envelope = {0}, copy = {0};
     if (pln_punch_trigger_encode(&msg, &envelope) != POLLEN_OK) {
         return;
     }
-    if (delay == 0 ||
-        !hold(coordinator, &to->session.peer, &envelope, pln_ts_add(now.mono, delay))) {
-        (void)pln_node_send(coordinator->mesh, &to->session.peer, &envelope, now);
+    const pollen_key *peer = &to->session.peer;
+    const pln_ts at = pln_ts_add(now.mono, delay);
+    if (pln_bytes_copy(&copy, &envelope)) {
+        (void)hold(coordinator, peer, &copy, pln_ts_add(at, PLN_TRIGGER_COPY_AFTER));
+    }
+    if (delay == 0 || !hold(coordinator, peer, &envelope, at)) {
+        (void)pln_node_send(coordinator->mesh, peer, &envelope, now);
     }
     pln_bytes_fini(&envelope);
+    pln_bytes_fini(&copy);
 }
 
 /* How much earlier a message reaches the one than the other. */

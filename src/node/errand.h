@@ -32,6 +32,8 @@ struct pln_errand {
     bool punching; /* A trigger has come; planned with these: */
     pln_nat_brief theirs;
     pln_sightings sightings; /* Of the peer, by who sent triggers. */
+    uint64_t last_trigger;   /* A hash: each comes twice. */
+    pln_ts last_trigger_at;
     size_t asked_count;
     pollen_key asked[PLN_ERRAND_COORDINATORS_MAX];
     unsigned triggers[PLN_ERRAND_COORDINATORS_MAX]; /* That each may send for having been asked. */

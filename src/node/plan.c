@@ -8,7 +8,7 @@
 #define UNASKED_PUNCH_TIME PLN_S(5)
 
 /* How long a node without NAT waits for one behind a NAT to come. */
-#define FIRST_STEP PLN_MS(300)
+#define FIRST_STEP PLN_S(1)
 
 /* ---- Where the peer may be ------------------------------------------------------------------- */
 
@@ -65,15 +65,34 @@ static bool is_everywhere(const pollen_addr *addr) {
     return !pln_addr_is_private(addr) && !pln_addr_is_shared(addr);
 }
 
+static bool is_same_family(const pollen_addr *a, const pollen_addr *b) {
+    return pollen_addr_is_ipv4(a) == pollen_addr_is_ipv4(b);
+}
+
+static bool has_one_of_family(const pln_outside *outside, const pollen_addr *like) {
+    const pln_nat_observations *list = &outside->observations;
+    for (size_t i = 0; i < list->local_count; i++) {
+        if (is_everywhere(&list->locals[i]) && is_same_family(&list->locals[i], like)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Who has met nobody but this coordinator has no verdict yet, but may be seen at an address of its
- * interface. */
+ * interface; or by IPv6, while it is the address that the interface has for IPv4 that matters. */
+static bool are_we_at_home(const pln_outside *outside, const pln_punch_trigger *msg) {
+    const pollen_addr *seen = &msg->self_addr;
+    if (!is_same_family(seen, &msg->peer_addr)) {
+        return has_one_of_family(outside, &msg->peer_addr);
+    }
+    return is_everywhere(seen) && seen->port == outside->port &&
+           pln_outside_is_local(outside, seen);
+}
+
 static pln_nat_brief ours_of(const pln_planner *planner, const pln_punch_trigger *msg) {
     const pln_outside *outside = planner->outside;
-    const pollen_addr *seen = &msg->self_addr;
-    const bool at_home = is_everywhere(seen) && seen->port == outside->port &&
-                         pollen_addr_is_ipv4(seen) == pollen_addr_is_ipv4(&msg->peer_addr) &&
-                         pln_outside_is_local(outside, seen);
-    return outside->verdict.mapping == POLLEN_NAT_MAPPING_UNKNOWN && at_home
+    return outside->verdict.mapping == POLLEN_NAT_MAPPING_UNKNOWN && are_we_at_home(outside, msg)
                ? no_nat
                : pln_nat_brief_of(&outside->verdict);
 }

@@ -6,6 +6,9 @@
 #include "node/send.h"
 #include "wire/envelope.h"
 
+/* What comes again within this time is the copy of a trigger; coordinators send each twice. */
+#define SAME_TRIGGER PLN_MS(100)
+
 /* ---- Life ------------------------------------------------------------------------------------ */
 
 pollen_err pln_punching_init(pln_punching *punching, pln_mesh *mesh, const pln_state *state,
@@ -128,6 +131,12 @@ static void handle_trigger(pln_punching *punching, const pollen_key *from, const
         return;
     }
     pln_errand *errand = pln_errands_find(&punching->errands, &msg.peer);
+    const uint64_t hash = pln_hash64(&punching->neighbours.hash_key, body, size) ^
+                          pln_hash64(&punching->neighbours.hash_key, from, sizeof *from);
+    if (errand != NULL && errand->last_trigger == hash &&
+        pln_ts_since(errand->last_trigger_at, now.mono) < SAME_TRIGGER) {
+        return;
+    }
     if (!may_trigger(punching, errand, from, &msg.peer, now.mono)) {
         return;
     }
@@ -135,6 +144,8 @@ static void handle_trigger(pln_punching *punching, const pollen_key *from, const
     if (errand == NULL) {
         return;
     }
+    errand->last_trigger = hash;
+    errand->last_trigger_at = now.mono;
     tell_trigger(punching, from, &msg);
     if (!pln_errand_was_asked(errand, from)) {
         pln_neighbours_tell(&punching->neighbours, pln_neighbours_find(&punching->neighbours, from),

@@ -124,6 +124,9 @@ static int on_datagram(ngtcp2_conn *ng, uint32_t flags, const uint8_t *data, siz
                        void *user_data) {
     (void)ng;
     (void)flags;
+    /* A server sends none before it has accepted us: that says what HANDSHAKE_DONE does, which may
+     * have been lost and is repeated only some round trips later. */
+    pln_quic_conn_connected(user_data);
     /* Lack of memory loses the datagram, as the network might have. */
     (void)pln_quic_datagram_received(user_data, data, size);
     return 0;

@@ -388,11 +388,44 @@ static void the_same_seed_gives_the_same_packets(void **state) {
     }
 }
 
+/* Loses the server's first packet with a short header, the one with HANDSHAKE_DONE. */
+static bool lose_done(quic_pair *pair, quic_node *from, pln_datagram *packet, uint8_t *data) {
+    size_t *lost = pair->ctx;
+    if (from->index != 1 || packet->size == 0 || (data[0] & 0x80) != 0 || *lost > 0) {
+        return true;
+    }
+    *lost = *lost + 1;
+    return false;
+}
+
+static bool server_is_connected(quic_pair *pair) {
+    return quic_node_connected(&pair->nodes[1]);
+}
+
+static void a_datagram_confirms_what_handshake_done_did_not(void **state) {
+    (void)state;
+    fixture f;
+    size_t lost = 0;
+    init(&f, 1);
+    f.pair.filter = lose_done;
+    f.pair.ctx = &lost;
+    assert_int_equal(quic_node_dial(f.a, f.b, false), POLLEN_OK);
+    assert_true(quic_pair_run_until(&f.pair, server_is_connected, PLN_S(1)));
+    quic_pair_settle(&f.pair);
+    assert_int_equal(lost, 1);
+    assert_int_equal(quic_node_send(f.b, 100, 1), POLLEN_OK);
+    quic_pair_run(&f.pair, PLN_MS(6)); /* The way takes 5; a repetition needs a round trip more. */
+    assert_true(quic_node_connected(f.a));
+    assert_int_equal(f.a->datagrams.count, 1);
+    quic_pair_fini(&f.pair);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_survive_any_network),
         cmocka_unit_test(cubic_works_as_well),
         cmocka_unit_test(a_handshake_on_a_bad_network_ends_one_way_or_the_other),
+        cmocka_unit_test(a_datagram_confirms_what_handshake_done_did_not),
         cmocka_unit_test(a_client_with_a_new_port_keeps_its_connection),
         cmocka_unit_test(an_unvalidated_address_is_not_reported),
         cmocka_unit_test(streams_go_on_while_the_client_moves_every_five_seconds),

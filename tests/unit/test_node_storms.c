@@ -4,9 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "node/core.h"
 #include "node/send.h"
 #include "support/node_wire.h"
 #include "wire/envelope.h"
@@ -75,6 +77,37 @@ static void who_was_asked_once_does_not_begin_punches_for_ever(void **state) {
     assert_in_range(sent, 1, 1500);
 }
 
+/* ---- Introductions --------------------------------------------------------------------------- */
+
+static void count_coordinated(void *ctx, pln_log_level level, const char *module,
+                              const char *text) {
+    (void)level;
+    (void)module;
+    *(size_t *)ctx += strstr(text, "coordinating a punch") != NULL;
+}
+
+/* It comes from another place each time, and is gone before the one that it is introduced to can
+ * answer. */
+static void who_comes_and_goes_all_the_time_is_introduced_a_few_times(void **state) {
+    enum { TIMES = 30 };
+    nw_fixture *f = *state;
+    size_t coordinated = 0;
+    const pln_log log = {.write = count_coordinated, .ctx = &coordinated, .level = PLN_LOG_DEBUG};
+    nw_connect(f, MEMBER, HERE);
+    nw_run_ms(f, 3000);
+    f->hosts[HERE].node->punching.coordinator.log = &log;
+    const pln_ts start = f->now.mono;
+    for (uint8_t i = 0; i < TIMES; i++) {
+        f->hosts[OTHER].addr = pln_addr_ipv4((const uint8_t[]){198, 18, 1, i}, 60611);
+        nw_start(f, OTHER, false);
+        nw_connect(f, OTHER, HERE);
+    }
+    assert_true(f->now.mono - start < PLN_S(5));
+    print_message("%d comings: %zu introductions and requests\n", TIMES, coordinated);
+    assert_in_range(coordinated, 1, TIMES / 2);
+    f->hosts[HERE].node->punching.coordinator.log = NULL;
+}
+
 /* ---- Cut off --------------------------------------------------------------------------------- */
 
 static void say_where_we_are(nw_fixture *f, size_t i) {
@@ -123,6 +156,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(lies_about_where_we_are_seen_are_not_passed_on_one_by_one),
         TEST(who_was_asked_once_does_not_begin_punches_for_ever),
+        TEST(who_comes_and_goes_all_the_time_is_introduced_a_few_times),
         TEST(for_a_public_peer_nothing_is_sprayed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@
 #include "run/random.h"
 #include "run/runtime.h"
 #include "run/thread.h"
+#include "run/wake.h"
 
 #define LOOK_INTERVAL PLN_S(15)                         /* Whether we are elsewhere now. */
 enum { DATAGRAM_BYTES = 1100 + 1, DATAGRAMS_MAX = 32 }; /* As PCP allows; of one turn. */
@@ -251,11 +252,9 @@ pollen_err pln_port_mapper_start(pln_port_mapper *mapper) {
 }
 
 void pln_port_mapper_stop(pln_port_mapper *mapper) {
-    const uint64_t one = 1;
     pthread_mutex_lock(&mapper->turn);
     if (mapper->runs) {
-        while (write(mapper->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
-        }
+        pln_wake(mapper->wake_fd);
         pthread_join(mapper->thread, NULL);
         (void)close(mapper->wake_fd);
         mapper->runs = false;

@@ -167,6 +167,52 @@ static void many_peers_are_not_all_listed(void **state) {
     assert_int_equal(pln_report_verdict(&p->doctor.report), PLN_WARN);
 }
 
+/* ---- Renewal --------------------------------------------------------------------------------- */
+
+/* What is said of a certificate, by a member with one connected peer or none. */
+static const json_t *examine_cert(patient *p, const char *health, bool renewable, bool connected) {
+    char text[512];
+    const json_t *check;
+    size_t i;
+    assert_true(snprintf(text, sizeof text,
+                         "{'self': {'id': 'ff', 'cert': {'not_after': '2026-01-02T03:05:00Z', "
+                         "'health': '%s', 'renewable': %s}}, 'peers': [%s]}",
+                         health, renewable ? "true" : "false",
+                         connected ? OTHER : "") < (int)sizeof text);
+    p->doctor.diagnosis = parse(text);
+    pln_doctor_check_node(&p->doctor);
+    json_array_foreach(p->doctor.report.checks, i, check) {
+        if (strcmp(pln_json_text(check, "check", ""), "renewal") == 0) {
+            return check;
+        }
+    }
+    fail_msg("renewal was not checked");
+    return NULL;
+}
+
+static void a_certificate_that_peers_can_renew_is_fine(void **state) {
+    expect(examine_cert(*state, "ok", true, true), "pass", "1 connected peers can be asked", "");
+}
+
+static void a_late_renewal_that_no_peer_could_do_is_a_failure(void **state) {
+    expect(examine_cert(*state, "expiring_soon", true, true), "fail",
+           "still not renewed: none of the connected peers could do it", "connect to an admin");
+}
+
+static void a_late_renewal_with_nobody_to_ask_is_a_failure(void **state) {
+    expect(examine_cert(*state, "expired", true, false), "fail",
+           "still not renewed: nobody is connected", "pln join TOKEN");
+}
+
+static void a_guest_is_warned_only_when_its_end_is_near(void **state) {
+    expect(examine_cert(*state, "expiring_soon", false, true), "warn",
+           "not renewable: it ends at 2026-01-02T03:05:00Z", "pln join TOKEN");
+}
+
+static void a_guest_with_time_left_is_fine(void **state) {
+    expect(examine_cert(*state, "ok", false, true), "pass", "not renewable", "");
+}
+
 /* ---- Tables ---------------------------------------------------------------------------------- */
 
 /* What a table of these columns looks like; a row ends with each last column. */
@@ -236,6 +282,15 @@ int main(void) {
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_cluster_is_a_refusal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_was_revoked_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_certificate_that_peers_can_renew_is_fine, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_late_renewal_that_no_peer_could_do_is_a_failure, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_late_renewal_with_nobody_to_ask_is_a_failure, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_guest_is_warned_only_when_its_end_is_near, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_guest_with_time_left_is_fine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_peers_are_not_all_listed, set_up, tear_down),
         cmocka_unit_test(columns_are_as_wide_as_what_is_in_them),
     };

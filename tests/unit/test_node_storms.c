@@ -54,6 +54,29 @@ static void trigger(nw_fixture *f, size_t from, const pollen_key *peer, pollen_n
     send_to_here(f, from, &envelope);
 }
 
+static size_t punches_of(const nw_host *host) {
+    pln_sock_counters counters;
+    pln_sock_get_counters(host->node->punching.sock, &counters);
+    return counters.punches;
+}
+
+/* Each comes twice from an honest coordinator; were the copy charged, newcomers would be met half
+ * as often as the limits allow. */
+static void a_trigger_that_comes_again_costs_nothing(void **state) {
+    nw_fixture *f = *state;
+    const pollen_key first = {{7}}, second = {{8}};
+    nw_connect(f, HERE, MEMBER);
+    nw_run_ms(f, 2000);
+    for (unsigned i = 0; i < 3 * PLN_TRIGGERS_BURST; i++) {
+        trigger(f, MEMBER, &first, POLLEN_NAT_MAPPING_EASY);
+        nw_run_ms(f, 1);
+    }
+    assert_int_equal(punches_of(&f->hosts[HERE]), 1);
+    trigger(f, MEMBER, &second, POLLEN_NAT_MAPPING_EASY);
+    nw_run_ms(f, 3);
+    assert_int_equal(punches_of(&f->hosts[HERE]), 2);
+}
+
 /* Whom we asked for a punch says, again and again, that the peer's NAT is another one. */
 static void who_was_asked_once_does_not_begin_punches_for_ever(void **state) {
     enum { SECONDS = 30 };
@@ -155,6 +178,7 @@ static void for_a_public_peer_nothing_is_sprayed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(lies_about_where_we_are_seen_are_not_passed_on_one_by_one),
+        TEST(a_trigger_that_comes_again_costs_nothing),
         TEST(who_was_asked_once_does_not_begin_punches_for_ever),
         TEST(who_comes_and_goes_all_the_time_is_introduced_a_few_times),
         TEST(for_a_public_peer_nothing_is_sprayed),

@@ -205,12 +205,13 @@ enum { PLN_BIRTHDAY_ONE_SHOT_RENEWALS = 512 };
 enum { PLN_BIRTHDAY_UNDONE_MAX = 64 };
 
 /* Two sequential NATs: each side aims so far ahead of the port last seen, with so many sockets,
- * that fifteen flows of others on either side do not matter. */
-enum { PLN_SCATTER_SOCKETS = 25, PLN_SCATTER_AHEAD = 20 };
+ * that fifteen flows of others on either side do not matter, nor the nineteen that a newcomer
+ * begins itself before it knows what its own NAT is. */
+enum { PLN_SCATTER_SOCKETS = 40, PLN_SCATTER_AHEAD = 35 };
 
 /* Once more, when that did not meet: behind the flows of the first time, with as many others in
  * between as a busy household begins in some seconds. */
-enum { PLN_SCATTER_AGAIN_SOCKETS = 50, PLN_SCATTER_AGAIN_AHEAD = 75 };
+enum { PLN_SCATTER_AGAIN_SOCKETS = 60, PLN_SCATTER_AGAIN_AHEAD = 95 };
 enum { PLN_PREDICTED_PORTS = 8 };
 
 /* Hops of an opener, which is to pass our NAT and to end before the peer's. */

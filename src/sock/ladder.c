@@ -39,7 +39,8 @@
 #define MARGIN_UNKNOWN PLN_MS(100) /* Main sockets alone will most likely do. */
 #define MARGIN_AGAIN PLN_MS(200)   /* Two of the first requests may be lost. */
 #define MARGIN_PREDICTION PLN_MS(320)
-#define MARGIN_ALL PLN_MS(400) /* Two easy sides that should have met long ago. */
+#define MARGIN_SEQUENTIAL PLN_MS(1000) /* May be two, whose counters many flows would move on. */
+#define MARGIN_ALL PLN_MS(400)         /* Two easy sides that should have met long ago. */
 
 #define AFTER_ONE_SHOT PLN_MS(150) /* The peer's holes are there, and stay. */
 #define AFTER_HOPELESS PLN_MS(800)
@@ -90,7 +91,9 @@ static pln_dur birthday_after(const pln_punch_plan *plan) {
     }
     if (plan->ours.allocation == POLLEN_NAT_ALLOCATION_SEQUENTIAL ||
         is_predictable(&plan->theirs)) {
-        return PLN_OPENER_LEAD + 2 * rtt + MARGIN_PREDICTION;
+        bool known = plan->ours.mapping != POLLEN_NAT_MAPPING_UNKNOWN &&
+                     plan->theirs.mapping != POLLEN_NAT_MAPPING_UNKNOWN;
+        return PLN_OPENER_LEAD + 2 * rtt + (known ? MARGIN_PREDICTION : MARGIN_SEQUENTIAL);
     }
     if (pln_nat_is_open(&plan->ours) && pln_nat_is_open(&plan->theirs)) {
         return PLN_OPENER_LEAD + 3 * rtt + MARGIN_ALL;

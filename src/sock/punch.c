@@ -268,6 +268,7 @@ static bool take_step(pln_sock *sock, sock_punch *punch, pln_rung rung, pln_ts n
         set_method(punch, PLN_PUNCH_PREDICT);
         return true;
     case PLN_RUNG_SCATTER:
+        punch->scatter_at = now;
         scatter(punch, PLN_SCATTER_SOCKETS, PLN_SCATTER_AHEAD, now);
         set_method(punch, PLN_PUNCH_SCATTER);
         return true;
@@ -298,7 +299,10 @@ static pln_ts step_at(const sock_punch *punch) {
     if (punch->step == punch->ladder.count) {
         return PLN_TS_NEVER;
     }
-    pln_ts at = pln_ts_add(punch->plan.at, punch->ladder.steps[punch->step].after);
+    const pln_ladder_step *step = &punch->ladder.steps[punch->step];
+    bool again =
+        step->rung == PLN_RUNG_SCATTER_AGAIN; /* However late it became known that it may. */
+    pln_ts at = pln_ts_add(again ? punch->scatter_at : punch->plan.at, step->after);
     return after_hush(punch, punch->retry_at > at ? punch->retry_at : at);
 }
 

@@ -187,7 +187,7 @@ static void check_event(world *w, const pln_sock_event *event) {
         break;
     case PLN_SOCK_OVER:
         assert_true(event->stats.probes_sent <= 2600 + 100 * (w->now - w->start) / PLN_S(1));
-        assert_true(event->stats.ways_used <= 1300 + 75);
+        assert_true(event->stats.ways_used <= 1300 + 100);
         peer_of(w, event)->running = false;
         break;
     }

@@ -631,7 +631,7 @@ static void predicted_ports_go_by_the_step_and_around(void **state) {
     assert_int_equal(rig->sent[3].to.path.remote.port, 33); /* 0xfd20, 0xfe20, 0xff20, 0x0021 */
 }
 
-static void two_sequential_sides_aim_twenty_ahead_with_25_sockets(void **state) {
+static void two_sequential_sides_aim_35_ahead_with_40_sockets(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_HARD, POLLEN_NAT_MAPPING_HARD);
     plan.ours.allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL;
@@ -640,27 +640,27 @@ static void two_sequential_sides_aim_twenty_ahead_with_25_sockets(void **state) 
     plan.theirs.ports[0] = 40000;
     sock_rig_start(rig, &plan);
     sock_rig_run_to(rig, 100);
-    assert_int_equal(rig->open, 25);
+    assert_int_equal(rig->open, 40);
     size_t openers = 0;
     for (size_t i = 0; i < rig->sent_count; i++) {
         if (rig->sent[i].to.path.via != PLN_VIA_MAIN) {
-            assert_int_equal(rig->sent[i].to.path.remote.port, 40020);
+            assert_int_equal(rig->sent[i].to.path.remote.port, 40035);
             openers += rig->sent[i].to.ttl == 2;
         }
     }
-    assert_int_equal(openers, 25);
+    assert_int_equal(openers, 40);
     size_t first = rig->sent_count;
     sock_rig_run_to(rig, 499);
-    assert_int_equal(rig->open, 25);
+    assert_int_equal(rig->open, 40);
     sock_rig_run_to(rig, 600); /* The same once more, farther ahead. */
-    assert_int_equal(rig->open, 75);
+    assert_int_equal(rig->open, 100);
     openers = 0;
     for (size_t i = first; i < rig->sent_count; i++) {
-        openers += rig->sent[i].to.path.remote.port == 40075 && rig->sent[i].to.ttl == 2;
+        openers += rig->sent[i].to.path.remote.port == 40095 && rig->sent[i].to.ttl == 2;
     }
-    assert_int_equal(openers, 50);
+    assert_int_equal(openers, 60);
     sock_rig_run_to(rig, 3000);
-    assert_int_equal(rig->open_most, 75);
+    assert_int_equal(rig->open_most, 100);
     assert_int_equal(sock_rig_last(rig, PLN_SOCK_OVER)->end, PLN_PUNCH_DEADLINE);
 }
 
@@ -769,7 +769,7 @@ int main(void) {
         RULE(an_answer_from_a_sprayed_port_counts),
         RULE(a_sequential_peer_is_tried_at_its_next_eight_ports),
         RULE(predicted_ports_go_by_the_step_and_around),
-        RULE(two_sequential_sides_aim_twenty_ahead_with_25_sockets),
+        RULE(two_sequential_sides_aim_35_ahead_with_40_sockets),
         RULE(two_random_sides_are_hopeless_within_a_second),
         RULE(a_socket_that_heard_the_peer_is_not_given_up),
         RULE(an_unknown_pair_waits_and_then_does_both),

@@ -139,6 +139,32 @@ static void two_sides_that_prove_hard_give_up(void **state) {
     assert_int_equal(rig->open, 0);
 }
 
+static pln_nat_brief sequential(void) {
+    return (pln_nat_brief){.mapping = POLLEN_NAT_MAPPING_HARD,
+                           .allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL,
+                           .port_count = 1,
+                           .ports = {40000}};
+}
+
+/* The peer's sequential NAT stands where it stood as long as we open nothing; and it may take until
+ * the peer knows. */
+static void two_sides_that_prove_sequential_late_scatter_twice_all_the_same(void **state) {
+    sock_rig *rig = *state;
+    pln_punch_plan plan = plan_unknown(rig);
+    plan.ours = sequential();
+    sock_rig_start(rig, &plan);
+    sock_rig_run_to(rig, 1000);
+    assert_int_equal(rig->open, 0);
+    plan.theirs = sequential();
+    assert_int_equal(pln_sock_replan(rig->sock, &plan, rig->now), POLLEN_OK);
+    sock_rig_run_to(rig, 1050);
+    assert_int_equal(rig->open, 40);
+    sock_rig_run_to(rig, 1399);
+    assert_int_equal(rig->open, 40);
+    sock_rig_run_to(rig, 1450);
+    assert_int_equal(rig->open, 100);
+}
+
 static void plans_without_end_cost_no_more_than_one(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = plan_unknown(rig);
@@ -208,6 +234,7 @@ int main(void) {
         RULE(a_side_that_proves_easy_sprays_on_and_asks_for_no_more_sockets),
         RULE(a_side_that_proves_hard_stops_spraying),
         RULE(two_sides_that_prove_hard_give_up),
+        RULE(two_sides_that_prove_sequential_late_scatter_twice_all_the_same),
         RULE(plans_without_end_cost_no_more_than_one),
         RULE(events_are_of_the_newest_attempt),
         RULE(only_what_is_wanted_lasts_longer),

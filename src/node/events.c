@@ -12,12 +12,7 @@
 
 /* The reference waits for this once per connection to learn its own external port. */
 static void tell_observed(pln_node *node, const pollen_key *peer, const pollen_addr *addr) {
-    pln_bytes envelope = {0};
-    if (pln_observed_address_encode(addr, &envelope) != POLLEN_OK) {
-        return;
-    }
-    (void)pln_node_send(node->mesh, peer, &envelope, node->now); /* It may be lost anyway. */
-    pln_bytes_fini(&envelope);
+    pln_node_tell_observed(node->mesh, peer, addr, node->now);
 }
 
 /* What did not work from where we were, or seemed to be, may work now.  Only for those that are

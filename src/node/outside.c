@@ -87,6 +87,16 @@ void pln_outside_observer_gone(pln_outside *outside, const pollen_key *observer,
     pln_nat_observer_gone(&outside->observations, observer, now);
 }
 
+bool pln_outside_has_word(const pln_outside *outside, const pollen_key *observer) {
+    const pln_nat_observations *list = &outside->observations;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!list->items[i].gone && pln_key_equal(&list->items[i].observer, observer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_said_again(const pln_nat_observations *list, size_t index) {
     for (size_t i = 0; i < index; i++) {
         if (!list->items[i].gone &&

@@ -46,6 +46,9 @@ void pln_outside_observer_gone(pln_outside *outside, const pollen_key *observer,
  * too. */
 void pln_outside_note_flows(pln_outside *outside, uint64_t flows);
 
+/* The peer has a session, and its word has come. */
+bool pln_outside_has_word(const pln_outside *outside, const pollen_key *observer);
+
 /* The newest word of each peer that has a session, newest first; NULL past the end.  Borrowed. */
 const pln_nat_observation *pln_outside_observed_at(const pln_outside *outside, size_t index);
 

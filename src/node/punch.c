@@ -18,6 +18,7 @@ pollen_err pln_punching_init(pln_punching *punching, pln_mesh *mesh, const pln_s
     pln_neighbours_init(&punching->neighbours, mesh, &config->mesh.rng);
     pln_coordinator_init(&punching->coordinator, mesh, state, &punching->neighbours, punching->log);
     pln_errands_init(&punching->errands, mesh, state, &punching->neighbours);
+    pln_inquiry_init(&punching->inquiry);
     const pln_sock_config sock = {.rng = config->mesh.rng, .log = config->mesh.log};
     const pollen_err err = pln_sock_create(&sock, &punching->sock);
     pln_holes_init(&punching->holes, mesh, punching->sock, &punching->self);
@@ -156,6 +157,17 @@ static void handle_trigger(pln_punching *punching, const pollen_key *from, const
 
 /* ---- Sessions -------------------------------------------------------------------------------- */
 
+/* Who does not know its NAT may not have got our word on where we see it. */
+static void help_to_know(const pln_punching *punching, const pln_neighbour *neighbour,
+                         pln_now now) {
+    pln_session_info info;
+    if (neighbour->whereabouts.mapping == POLLEN_NAT_MAPPING_UNKNOWN &&
+        pln_mesh_session_info(punching->mesh, &neighbour->key, &info) == POLLEN_OK &&
+        !pln_addr_is_loopback(&info.conn.path.remote)) {
+        pln_node_tell_observed(punching->mesh, &neighbour->key, &info.conn.path.remote, now);
+    }
+}
+
 static void handle_whereabouts(pln_punching *punching, const pollen_key *from, const uint8_t *body,
                                size_t size, pln_now now) {
     pln_neighbour *neighbour = pln_neighbours_find(&punching->neighbours, from);
@@ -170,6 +182,7 @@ static void handle_whereabouts(pln_punching *punching, const pollen_key *from, c
         neighbour->has_whereabouts = true;
         pln_coordinator_whereabouts_changed(&punching->coordinator, neighbour, now);
     }
+    help_to_know(punching, neighbour, now);
 }
 
 bool pln_punching_handle_packet(pln_punching *punching, const pollen_key *peer,
@@ -216,6 +229,7 @@ void pln_punching_connected(pln_punching *punching, const pollen_key *peer, pln_
         pln_coordinator_introduce(&punching->coordinator, neighbour, now);
     }
     pln_errands_connected(&punching->errands, peer, now);
+    pln_inquiry_begin(&punching->inquiry, now.mono);
 }
 
 void pln_punching_moved(pln_punching *punching, const pollen_key *peer, pln_now now) {
@@ -371,6 +385,7 @@ void pln_punching_handle_timeout(pln_punching *punching, pln_now now) {
     pln_coordinator_handle_timeout(&punching->coordinator, now);
     pln_errands_handle_timeout(&punching->errands, now);
     pln_holes_handle_timeout(&punching->holes, now);
+    pln_inquiry_handle_timeout(&punching->inquiry, &punching->outside, &punching->neighbours, now);
 }
 
 pln_ts pln_punching_next_expiry(const pln_punching *punching) {
@@ -378,5 +393,5 @@ pln_ts pln_punching_next_expiry(const pln_punching *punching) {
                                   pln_holes_next_expiry(&punching->holes));
     const pln_ts others = pln_ts_min(pln_sock_next_expiry(punching->sock),
                                      pln_coordinator_next_expiry(&punching->coordinator));
-    return pln_ts_min(own, others);
+    return pln_ts_min(punching->inquiry.at, pln_ts_min(own, others));
 }

@@ -14,6 +14,7 @@
 #include "node/coordinator.h"
 #include "node/errand.h"
 #include "node/hole.h"
+#include "node/inquiry.h"
 #include "node/node.h"
 #include "node/outside.h"
 
@@ -28,6 +29,7 @@ typedef struct pln_punching {
     pln_errands errands;
     pln_holes holes;
     pln_outside outside;
+    pln_inquiry inquiry;
     pln_bucket triggers;
     pln_bucket retellings; /* Of where we are, after punches. */
 } pln_punching;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "wire/envelope.h"
+
 bool pln_node_send(pln_mesh *mesh, const pollen_key *peer, const pln_bytes *envelope, pln_now now) {
     pln_chunk *chunk = pln_chunk_create(envelope->size);
     if (chunk == NULL) {
@@ -15,4 +17,13 @@ bool pln_node_send(pln_mesh *mesh, const pollen_key *peer, const pln_bytes *enve
         return false;
     }
     return true;
+}
+
+void pln_node_tell_observed(pln_mesh *mesh, const pollen_key *peer, const pollen_addr *addr,
+                            pln_now now) {
+    pln_bytes envelope = {0};
+    if (pln_observed_address_encode(addr, &envelope) == POLLEN_OK) {
+        (void)pln_node_send(mesh, peer, &envelope, now); /* It may be lost anyway. */
+    }
+    pln_bytes_fini(&envelope);
 }

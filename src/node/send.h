@@ -9,4 +9,8 @@
  * might have lost it; false then. */
 bool pln_node_send(pln_mesh *mesh, const pollen_key *peer, const pln_bytes *envelope, pln_now now);
 
+/* Tells the peer where we see it. */
+void pln_node_tell_observed(pln_mesh *mesh, const pollen_key *peer, const pollen_addr *addr,
+                            pln_now now);
+
 #endif

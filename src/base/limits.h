@@ -231,8 +231,9 @@ enum { PLN_HOPELESS_PROBES_MAX = 32 };
 enum { PLN_PROBES_PEER_BURST = 2600, PLN_PROBES_PEER_PER_S = 100 };
 enum { PLN_PROBES_BURST = 4000, PLN_PROBES_PER_S = 1000 };
 
-/* For punches that only others asked for, or with peers that are hearsay, to one IPv4 address or IPv6 /64, whatever peers are said
- * to be there: a birthday at once, and then less than what it takes to ask for it. */
+/* For punches that only others asked for, or with peers that are hearsay, to one IPv4 address or
+ * IPv6 /64, whatever peers are said to be there: a birthday at once, and then less than what it
+ * takes to ask for it. */
 enum { PLN_PROBES_TARGET_BURST = 2600, PLN_PROBES_TARGET_PER_S = 26 };
 
 /* What a handshake costs of that: its first packet and two repetitions. */

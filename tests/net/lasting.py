@@ -73,6 +73,7 @@ class Engines:
 
     SHOWN = "no descriptor, no socket, no memory, no datagram, no entry in a NAT beyond its timeout"
     MEMORY_KIB = 256  # What the allocator may keep for later.
+    BLOCK = 10
     TIMEOUT_S = 3
     PEERS = 200  # By turns: each peer has a budget of its own, which is full again when its turn comes.
 
@@ -134,6 +135,7 @@ class Nodes:
 
     SHOWN = "no descriptor, no socket, no memory, and in the NATs only what the sessions that stay need"
     MEMORY_KIB = 2048
+    BLOCK = 1  # By turns, for each pair's own pace.
     TIMEOUT_S = 20  # More than the 13 s after which an idle session says something.
 
     def __init__(self, options, folder):
@@ -172,9 +174,11 @@ class Nodes:
 
 
 class _Stage:
+    PACE_S = 2  # Its neighbours may tell a node twice a second to punch, and do so several times for each punch.
+
     def __init__(self, pair, cluster, folder):
         os.makedirs(folder)
-        self.pair, self.cluster, self.in_use = pair, cluster, {}
+        self.pair, self.cluster, self.in_use, self.begun_at = pair, cluster, {}, 0
         self.place = Topology(pair, cluster.publics)
         # Another port each time, so that no hole of the last time leads to it.
         self.place.b.port = 0
@@ -206,6 +210,8 @@ class _Stage:
         first, last = self.nodes["a"], self.nodes["b"]
         sides = ((first, self.cluster.ids[self.names[1]]), (last, self.cluster.ids[self.names[0]]))
         result = {"pair": list(self.pair), "number": number, "direct": False, "why": None}
+        pause(self.begun_at + self.PACE_S - time.monotonic())
+        self.begun_at = time.monotonic()
         last.start()
         try:
             wait_for("b is up", last.up)

@@ -111,7 +111,7 @@ static void pass(world *w, pln_dur span) {
     w->now = end;
 }
 
-static void start(world *w, uint8_t number, uint8_t natures) {
+static void start(world *w, uint8_t number, uint8_t natures, uint8_t whose) {
     pln_punch_plan plan = {
         .peer = {.bytes = {(uint8_t)(number + 1)}},
         .target_count = 1,
@@ -122,10 +122,13 @@ static void start(world *w, uint8_t number, uint8_t natures) {
                    .port_count = natures >> 6 & 1,
                    .ports = {40000}},
         .one_shot = (natures & 0x80) != 0,
+        .unasked = (whose & 1) != 0,
+        .hearsay = (whose & 2) != 0,
         .at = w->now,
         .deadline = w->now + PLN_S(3),
     };
-    pollen_err err = pln_sock_start(w->sock, &plan, w->now);
+    pollen_err err = (whose & 4) != 0 ? pln_sock_replan(w->sock, &plan, w->now)
+                                      : pln_sock_start(w->sock, &plan, w->now);
     FUZZ_CHECK(err == POLLEN_OK || err == POLLEN_EAGAIN);
 }
 
@@ -170,7 +173,7 @@ static void step(world *w, input *in) {
     uint8_t what = take(in);
     switch (what % 6) {
     case 0:
-        start(w, what / 6 % PEERS, take(in));
+        start(w, what / 6 % PEERS, take(in), what / 6 / PEERS);
         break;
     case 1:
         pass(w, PLN_MS(take(in)) * 4);

@@ -91,10 +91,11 @@ void pln_sock_forget_failures(pln_sock *sock);
 struct sock_punch {
     pln_punch_plan plan; /* Its targets are the fit ones. */
     pln_ladder ladder;
-    size_t step;       /* The next of the ladder. */
-    unsigned taken;    /* Rungs that are not to be taken again: 1 << rung. */
-    pln_ts scatter_at; /* When the first scattering began. */
-    pln_ts retry_at;   /* The next step waits for another punch's end until then. */
+    size_t step;           /* The next of the ladder. */
+    unsigned taken;        /* Rungs that are not to be taken again: 1 << rung. */
+    pln_ts scatter_at;     /* When the first scattering began, */
+    uint16_t scatter_from; /* and where the peer's NAT stood then. */
+    pln_ts retry_at;       /* The next step waits for another punch's end until then. */
     uint8_t nonce[PLN_PROBE_NONCE_BYTES];
     pollen_addr aim; /* Where others see the peer: what sockets, spray and predictions go by. */
     size_t memory;   /* Index in sock->memories. */

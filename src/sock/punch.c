@@ -155,8 +155,8 @@ static uint16_t last_port(const sock_punch *punch) {
     return last;
 }
 
-static uint16_t port_ahead(const sock_punch *punch, unsigned steps) {
-    return pln_nat_port_ahead(last_port(punch), punch->plan.theirs.step, steps);
+static uint16_t port_ahead(const sock_punch *punch, uint16_t port, unsigned steps) {
+    return pln_nat_port_ahead(port, punch->plan.theirs.step, steps);
 }
 
 static void try_predicted(sock_punch *punch, pln_ts now) {
@@ -165,7 +165,7 @@ static void try_predicted(sock_punch *punch, pln_ts now) {
                         .remote = punch->aim,
                         .method = PLN_PUNCH_PREDICT,
                         .rhythm = SOCK_RHYTHM_PREDICTED};
-        way.remote.port = port_ahead(punch, i);
+        way.remote.port = port_ahead(punch, last_port(punch), i);
         (void)pln_sock_way_add(punch, &way, now); /* As above. */
     }
 }
@@ -186,12 +186,31 @@ static void want_many(sock_punch *punch, pln_ts now) {
 }
 
 /* All are aimed at one port, where the peer's counter will be when one of its own comes to that. */
-static void scatter(sock_punch *punch, size_t sockets, unsigned ahead, pln_ts now) {
+static void scatter_to(sock_punch *punch, size_t sockets, uint16_t port, pln_ts now) {
     punch->sockets_left = sockets;
     punch->sockets_at = now;
     punch->sockets_method = PLN_PUNCH_SCATTER;
     punch->sockets_remote = punch->aim;
-    punch->sockets_remote.port = port_ahead(punch, ahead);
+    punch->sockets_remote.port = port;
+}
+
+static void scatter(sock_punch *punch, pln_ts now) {
+    punch->scatter_at = now;
+    punch->scatter_from = last_port(punch);
+    scatter_to(punch, PLN_SCATTER_SOCKETS,
+               port_ahead(punch, punch->scatter_from, PLN_SCATTER_AHEAD), now);
+}
+
+/* What the peer told meanwhile may count its own first flows, or may not.  Where it says that it is
+ * farther than those could have brought it, that counts. */
+static void scatter_again(sock_punch *punch, pln_ts now) {
+    const unsigned first = PLN_SCATTER_AGAIN_AHEAD - PLN_SCATTER_AHEAD;
+    const unsigned told = pln_nat_steps_between(punch->scatter_from, last_port(punch),
+                                                punch->plan.theirs.step, 4 * first);
+    const bool beyond = told > first && told <= 4 * first;
+    scatter_to(punch, PLN_SCATTER_AGAIN_SOCKETS,
+               port_ahead(punch, punch->scatter_from, (beyond ? told : first) + PLN_SCATTER_AHEAD),
+               now);
 }
 
 static void start_spray(sock_punch *punch, pln_ts now) {
@@ -268,12 +287,11 @@ static bool take_step(pln_sock *sock, sock_punch *punch, pln_rung rung, pln_ts n
         set_method(punch, PLN_PUNCH_PREDICT);
         return true;
     case PLN_RUNG_SCATTER:
-        punch->scatter_at = now;
-        scatter(punch, PLN_SCATTER_SOCKETS, PLN_SCATTER_AHEAD, now);
+        scatter(punch, now);
         set_method(punch, PLN_PUNCH_SCATTER);
         return true;
     case PLN_RUNG_SCATTER_AGAIN:
-        scatter(punch, PLN_SCATTER_AGAIN_SOCKETS, PLN_SCATTER_AGAIN_AHEAD, now);
+        scatter_again(punch, now);
         return true;
     case PLN_RUNG_SOCKETS:
     case PLN_RUNG_SPRAY:

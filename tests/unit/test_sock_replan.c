@@ -165,6 +165,32 @@ static void two_sides_that_prove_sequential_late_scatter_twice_all_the_same(void
     assert_int_equal(rig->open, 100);
 }
 
+static uint16_t aim_of_second_scattering(sock_rig *rig, uint16_t told) {
+    pln_punch_plan plan = plan_unknown(rig);
+    plan.ours = sequential();
+    plan.theirs = sequential();
+    sock_rig_start(rig, &plan);
+    sock_rig_run_to(rig, 300);
+    plan.theirs.ports[0] = told;
+    assert_int_equal(pln_sock_replan(rig->sock, &plan, rig->now), POLLEN_OK);
+    sock_rig_run_to(rig, 405);
+    const rig_sent *last = &rig->sent[rig->sent_count - 1];
+    assert_true(last->to.path.via > 40);
+    return last->to.path.remote.port;
+}
+
+/* Which may count the peer's own sockets, or not. */
+static void what_is_told_between_two_scatterings_moves_the_second_if_it_is_far_ahead(void **state) {
+    (void)state;
+    static const uint16_t told_and_aim[][2] = {
+        {40000, 40095}, {40045, 40095}, {40061, 40096}, {40090, 40125}, {39990, 40095}};
+    for (size_t i = 0; i < 5; i++) {
+        sock_rig *rig = sock_rig_create();
+        assert_int_equal(aim_of_second_scattering(rig, told_and_aim[i][0]), told_and_aim[i][1]);
+        sock_rig_destroy(rig);
+    }
+}
+
 static void plans_without_end_cost_no_more_than_one(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = plan_unknown(rig);
@@ -235,6 +261,7 @@ int main(void) {
         RULE(a_side_that_proves_hard_stops_spraying),
         RULE(two_sides_that_prove_hard_give_up),
         RULE(two_sides_that_prove_sequential_late_scatter_twice_all_the_same),
+        RULE(what_is_told_between_two_scatterings_moves_the_second_if_it_is_far_ahead),
         RULE(plans_without_end_cost_no_more_than_one),
         RULE(events_are_of_the_newest_attempt),
         RULE(only_what_is_wanted_lasts_longer),

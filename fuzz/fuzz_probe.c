@@ -11,6 +11,7 @@
 #include "fuzz.h"
 #include "sock/probe.h"
 #include "sock/sock.h"
+#include "support/sock_drain.h"
 
 typedef struct input {
     const uint8_t *data;
@@ -47,7 +48,8 @@ static bool is_peer(const pollen_addr *addr) {
     return addr->ip[12] == 198 && addr->ip[13] == 51 && addr->ip[14] == 100 && addr->ip[15] < PEERS;
 }
 
-static void take_event(world *w, const pln_sock_event *event) {
+static void take_event(void *arg, const pln_sock_event *event) {
+    world *w = arg;
     switch (event->kind) {
     case PLN_SOCK_OPEN_SOCKET:
         w->open++;
@@ -68,7 +70,8 @@ static void take_event(world *w, const pln_sock_event *event) {
     }
 }
 
-static void take_sent(world *w, const uint8_t *buf, const pln_transmit *to) {
+static void take_sent(void *arg, const uint8_t *buf, const pln_transmit *to) {
+    world *w = arg;
     pln_probe probe;
     FUZZ_CHECK(pln_probe_decode(buf, to->size, &probe));
     if (probe.kind == PLN_PROBE_RESPONSE) {
@@ -83,20 +86,8 @@ static void take_sent(world *w, const uint8_t *buf, const pln_transmit *to) {
 }
 
 static void drain(world *w) {
-    bool more = true;
-    while (more) {
-        more = false;
-        uint8_t buf[PLN_PROBE_BYTES];
-        pln_transmit to;
-        while (pln_sock_poll_transmit(w->sock, buf, &to, w->now)) {
-            take_sent(w, buf, &to);
-        }
-        pln_sock_event event;
-        while (pln_sock_poll_event(w->sock, &event)) {
-            more = true;
-            take_event(w, &event);
-        }
-    }
+    const sock_owner owner = {.arg = w, .sent = take_sent, .told = take_event};
+    sock_drain(w->sock, &owner, w->now);
 }
 
 static void pass(world *w, pln_dur span) {

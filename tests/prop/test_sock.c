@@ -16,6 +16,7 @@
 #include "sock/probe.h"
 #include "sock/sock.h"
 #include "support/seed.h"
+#include "support/sock_drain.h"
 
 enum { PEERS = 6, STEPS = 12000, RUNS = 6, VIAS_MAX = 60000, RECENT = 64 };
 
@@ -100,7 +101,8 @@ static bool is_aimed_at(const world *w, const pollen_addr *addr) {
     return false;
 }
 
-static void check_sent(world *w, const uint8_t *buf, const pln_transmit *to) {
+static void check_sent(void *arg, const uint8_t *buf, const pln_transmit *to) {
+    world *w = arg;
     pln_probe probe;
     assert_int_equal(to->size, 17);
     assert_int_equal(to->segment, 17);
@@ -163,7 +165,8 @@ static void check_way(world *w, const pln_sock_event *event) {
     peer->tries[peer->try_count++] = event->path;
 }
 
-static void check_event(world *w, const pln_sock_event *event) {
+static void check_event(void *arg, const pln_sock_event *event) {
+    world *w = arg;
     switch (event->kind) {
     case PLN_SOCK_OPEN_SOCKET:
         assert_int_equal(event->via, w->via_last + 1);
@@ -194,20 +197,8 @@ static void check_event(world *w, const pln_sock_event *event) {
 }
 
 static void drain(world *w) {
-    bool more = true;
-    while (more) {
-        more = false;
-        uint8_t buf[PLN_PROBE_BYTES];
-        pln_transmit to;
-        while (pln_sock_poll_transmit(w->sock, buf, &to, w->now)) {
-            check_sent(w, buf, &to);
-        }
-        pln_sock_event event;
-        while (pln_sock_poll_event(w->sock, &event)) {
-            more = true;
-            check_event(w, &event);
-        }
-    }
+    const sock_owner owner = {.arg = w, .sent = check_sent, .told = check_event};
+    sock_drain(w->sock, &owner, w->now);
     assert_true(pln_sock_next_expiry(w->sock) > w->now);
 }
 

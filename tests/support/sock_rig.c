@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "support/sock_drain.h"
+
 sock_rig *sock_rig_create_with(pln_sock_config config) {
     sock_rig *rig = calloc(1, sizeof(*rig));
     assert_non_null(rig);
@@ -38,7 +40,8 @@ static void answer_open(sock_rig *rig, uint32_t via) {
     pln_sock_socket_opened(rig->sock, via, (uint16_t)(10000 + via), rig->now);
 }
 
-static void take_event(sock_rig *rig, const pln_sock_event *event) {
+static void take_event(void *arg, const pln_sock_event *event) {
+    sock_rig *rig = arg;
     assert_true(rig->event_count < RIG_EVENTS_MAX);
     rig->events[rig->event_count++] = *event;
     if (event->kind == PLN_SOCK_OPEN_SOCKET && !rig->answer_late) {
@@ -49,7 +52,8 @@ static void take_event(sock_rig *rig, const pln_sock_event *event) {
     }
 }
 
-static void take_sent(sock_rig *rig, const uint8_t *buf, const pln_transmit *to) {
+static void take_sent(void *arg, const uint8_t *buf, const pln_transmit *to) {
+    sock_rig *rig = arg;
     assert_true(rig->sent_count < RIG_SENT_MAX);
     rig_sent *sent = &rig->sent[rig->sent_count++];
     *sent = (rig_sent){.at = rig->now - rig->start, .to = *to};
@@ -58,20 +62,8 @@ static void take_sent(sock_rig *rig, const uint8_t *buf, const pln_transmit *to)
 }
 
 void sock_rig_drain(sock_rig *rig) {
-    bool more = true;
-    while (more) {
-        more = false;
-        uint8_t buf[PLN_PROBE_BYTES];
-        pln_transmit to;
-        while (pln_sock_poll_transmit(rig->sock, buf, &to, rig->now)) {
-            take_sent(rig, buf, &to);
-        }
-        pln_sock_event event;
-        while (pln_sock_poll_event(rig->sock, &event)) {
-            more = true;
-            take_event(rig, &event);
-        }
-    }
+    const sock_owner owner = {.arg = rig, .sent = take_sent, .told = take_event};
+    sock_drain(rig->sock, &owner, rig->now);
 }
 
 void sock_rig_run_to(sock_rig *rig, uint64_t ms) {

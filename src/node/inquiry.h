@@ -17,7 +17,7 @@ typedef struct pln_inquiry {
 
 void pln_inquiry_init(pln_inquiry *inquiry);
 
-/* There is a new session; its word may be on the way. */
+/* There is a new session, or what was said is forgotten: words may be on the way. */
 void pln_inquiry_begin(pln_inquiry *inquiry, pln_ts now);
 
 void pln_inquiry_handle_timeout(pln_inquiry *inquiry, const pln_outside *outside,

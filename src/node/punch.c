@@ -306,6 +306,7 @@ bool pln_punching_set_locals(pln_punching *punching, const pollen_addr *addrs, s
     const bool changed = pln_outside_set_locals(&punching->outside, addrs, count, port, now);
     if (changed) {
         pln_sock_network_changed(punching->sock);
+        pln_inquiry_begin(&punching->inquiry, now.mono); /* Of those who have no reason to speak. */
     }
     tell_all(punching, now);
     return changed;

@@ -175,12 +175,41 @@ static void for_a_public_peer_nothing_is_sprayed(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, nw_setup, nw_teardown)
 
+/* ---- Another place --------------------------------------------------------------------------- */
+
+static size_t words_about(const nw_host *host) {
+    size_t count = 0;
+    pln_observed one;
+    while (pln_node_observed_at(host->node, count, &one) == POLLEN_OK) {
+        count++;
+    }
+    return count;
+}
+
+/* An interface more, such as a bridge for containers, ends no session; those who told where they
+ * see us have no reason of their own to say it again. */
+static void after_another_address_peers_are_asked_again(void **state) {
+    nw_fixture *f = *state;
+    say_where_we_are(f, HERE);
+    nw_connect(f, HERE, MEMBER);
+    nw_connect(f, HERE, OTHER);
+    nw_run_ms(f, 20000);
+    assert_int_equal(words_about(&f->hosts[HERE]), 2);
+    const pollen_addr bridge = pln_addr_ipv4((const uint8_t[]){172, 17, 0, 1}, 60611);
+    assert_int_equal(pln_node_advertise(f->hosts[HERE].node, &bridge, 1, 60611, f->now), POLLEN_OK);
+    assert_int_equal(words_about(&f->hosts[HERE]), 0);
+    f->count = 0; /* What was said of that at once is lost. */
+    nw_run_ms(f, 2000);
+    assert_int_equal(words_about(&f->hosts[HERE]), 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(lies_about_where_we_are_seen_are_not_passed_on_one_by_one),
         TEST(a_trigger_that_comes_again_costs_nothing),
         TEST(who_was_asked_once_does_not_begin_punches_for_ever),
         TEST(who_comes_and_goes_all_the_time_is_introduced_a_few_times),
+        TEST(after_another_address_peers_are_asked_again),
         TEST(for_a_public_peer_nothing_is_sprayed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request of the peer's came through: a handshake has its chance before anything costly begins. */
+/* A request of the peer's came through: a handshake gets a chance before anything costly begins. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

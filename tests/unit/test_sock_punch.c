@@ -474,8 +474,8 @@ static void the_hard_side_keeps_256_sockets_alive(void **state) {
     assert_in_range(over->stats.probes_sent, 1024, 2600);
 }
 
-/* Of most sockets nothing reaches the peer's NAT while the peer sprays; but openers open no NAT that
- * is some hops away. */
+/* Of most sockets nothing reaches the peer's NAT while the peer sprays; but openers open no NAT
+ * that is some hops away. */
 static void most_of_the_many_sockets_send_openers_alone_while_the_peer_sprays(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = plan_for(rig, POLLEN_NAT_MAPPING_HARD, POLLEN_NAT_MAPPING_EASY);

@@ -59,7 +59,7 @@ pln_exit pln_client_open(pln_cli *cli, const pln_request *request, pln_client **
     int fd;
     const pollen_err err = pln_control_connect(cli->socket, &fd);
     if (err == POLLEN_EUNREACHABLE) {
-        return pln_fail(cli, PLN_EXIT_UNREACHABLE, "pln up --detach",
+        return pln_fail(cli, PLN_EXIT_UNREACHABLE, pln_home_start_hint(cli),
                         "%s: no daemon is running (%s)", cli->verb->name, cli->socket);
     }
     if (err != POLLEN_OK) {

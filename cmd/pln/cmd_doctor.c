@@ -3,6 +3,7 @@
 
 #include "pln/client.h"
 #include "pln/doctor.h"
+#include "pln/home.h"
 #include "pln/out.h"
 #include "pln/pick.h"
 #include "pln/verbs.h"
@@ -28,8 +29,8 @@ static pln_exit ask(pln_doctor *doctor, int timeout_ms) {
         return code;
     }
     if (code == PLN_EXIT_UNREACHABLE) {
-        pln_report_add(&doctor->report, no_daemon("pln up --detach"), "no daemon is running (%s)",
-                       cli->socket);
+        pln_report_add(&doctor->report, no_daemon(pln_home_start_hint(cli)),
+                       "no daemon is running (%s)", cli->socket);
     } else if (code == PLN_EXIT_PERM) {
         pln_report_add(&doctor->report, no_daemon("run pln as the user of the daemon, or as root"),
                        "%s may not be used by this user", cli->socket);

@@ -36,14 +36,14 @@ static pln_exit init_locked(pln_cli *cli) {
     }
     pollen_key root;
     if (pollen_credentials_enrolled(credentials)) {
-        code = pln_fail(cli, PLN_EXIT_FAIL, "pln up", "init: %s is a member of a cluster already",
-                        cli->dir);
+        code = pln_fail(cli, PLN_EXIT_FAIL, "pln up --detach",
+                        "init: %s is a member of a cluster already", cli->dir);
     } else {
         code = pln_home_create_cluster(cli, credentials, &root);
     }
     if (code == PLN_EXIT_OK) {
         print_cluster(cli, credentials, &root);
-        pln_hint(cli, "pln up");
+        pln_hint(cli, "pln up --detach");
     }
     pollen_credentials_destroy(credentials);
     return code;

@@ -23,6 +23,7 @@
 enum { FIX_BYTES = PLN_CLI_PATH_BYTES + 64 };
 enum { CLOCK_SLACK_S = 120 };
 
+#define FIX_MEMBERSHIP "pln join TOKEN   (or, for a new cluster, pln init)"
 #define FIX_NEW_INVITE "pln join TOKEN   (of a new `pln invite` on an admin)"
 
 static pln_finding finding(pln_verdict verdict, const char *check, const char *fix) {
@@ -78,10 +79,15 @@ static bool check_directory(pln_doctor *doctor) {
     char fix[FIX_BYTES];
     struct stat st;
     const char *dir = doctor->cli->dir;
-    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        const char *why = !S_ISDIR(st.st_mode) ? "not a directory" : pln_errno_text(errno);
-        pln_report_add(&doctor->report, finding(PLN_FAIL, "directory", "pln init"), "%s: %s", dir,
-                       why);
+    const int err = stat(dir, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    if (err == ENOENT) {
+        pln_report_add(&doctor->report, finding(PLN_FAIL, "directory", FIX_MEMBERSHIP),
+                       "%s is not there: nothing is set up yet", dir);
+        return false;
+    }
+    if (err != 0) {
+        pln_report_add(&doctor->report, finding(PLN_FAIL, "directory", NULL), "%s: %s", dir,
+                       pln_errno_text(err));
         return false;
     }
     if (st.st_uid != geteuid() && st.st_uid != 0) {
@@ -139,8 +145,7 @@ static void check_membership(pln_doctor *doctor) {
     pln_last_error_clear();
     const pollen_err err = pollen_credentials_load(doctor->cli->dir, &credentials);
     if (err == POLLEN_ENOENT) {
-        pln_report_add(&doctor->report,
-                       finding(PLN_FAIL, "key", "pln init   (or pln join TOKEN, or pln up)"),
+        pln_report_add(&doctor->report, finding(PLN_FAIL, "key", FIX_MEMBERSHIP),
                        "there is no node key yet");
     } else if (err != POLLEN_OK) {
         pln_report_add(&doctor->report, finding(PLN_FAIL, "key", NULL), "%s", reason(err));
@@ -152,8 +157,7 @@ static void check_membership(pln_doctor *doctor) {
         if (pollen_credentials_cert(credentials, &cert) == POLLEN_OK) {
             tell_cert(doctor, &cert);
         } else {
-            pln_report_add(&doctor->report,
-                           finding(PLN_FAIL, "certificate", "pln join TOKEN   (or pln init)"),
+            pln_report_add(&doctor->report, finding(PLN_FAIL, "certificate", FIX_MEMBERSHIP),
                            "this node is a member of no cluster");
         }
     }
@@ -202,7 +206,7 @@ static void check_clock(pln_doctor *doctor) {
                        pln_timespan_format(ahead * 1000, span));
     } else {
         pln_report_add(&doctor->report, finding(PLN_PASS, "clock", NULL),
-                       "not before what was written here");
+                       "later than whatever was written here");
     }
 }
 

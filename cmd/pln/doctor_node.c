@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "base/key.h"
 #include "pln/doctor.h"
+#include "pln/nat_words.h"
 #include "pln/out.h"
 #include "pln/pick.h"
 #include "pln/timespan.h"
@@ -155,6 +156,18 @@ static void check_nat(pln_doctor *doctor) {
     } else {
         pln_report_add(&doctor->report, finding(PLN_PASS, "nat", NULL),
                        "unknown: two connected peers outside are needed to tell (pln netcheck)");
+    }
+}
+
+/* A router was to be asked for a port, and gives none that is of use. */
+static void check_router(pln_doctor *doctor) {
+    const json_t *nat = json_object_get(doctor->diagnosis, "nat");
+    const char *state = pln_json_text(json_object_get(nat, "port_mapping"), "state", "off");
+    if (strcmp(state, "off") != 0 && strcmp(state, "asking") != 0 && strcmp(state, "mapped") != 0) {
+        pln_report_add(&doctor->report,
+                       finding(PLN_WARN, "nat",
+                               "allow PCP or NAT-PMP in the router; or: pln up --port-mapping off"),
+                       "port mapping is on, but %s: %s", state, pln_port_mapping_words(state));
     }
 }
 
@@ -308,6 +321,7 @@ void pln_doctor_check_node(pln_doctor *doctor) {
     check_port(doctor);
     check_addrs(doctor);
     check_nat(doctor);
+    check_router(doctor);
     check_peers_clock(doctor);
     if (doctor->has_config) {
         check_bootstrap(doctor);

@@ -2,8 +2,10 @@
 #include "pln/home.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "run/files.h"
 #include "run/statedir.h"
@@ -53,6 +55,15 @@ pln_exit pln_home_load(pln_cli *cli, bool create, pollen_credentials **ret_crede
     }
     char hint[HINT_BYTES];
     return pln_fail_err(cli, err, load_hint(cli, err, hint), "loading the node of %s", cli->dir);
+}
+
+const char *pln_home_start_hint(const pln_cli *cli) {
+    char path[PLN_CLI_PATH_BYTES];
+    const bool is_known = cli->dir[0] != '\0' &&
+                          pln_statedir_path(cli->dir, "keys/membership.cert.pb", path) == POLLEN_OK;
+    return is_known && access(path, F_OK) != 0 && errno == ENOENT
+               ? "pln up --detach   (makes a new cluster; to enter one, pln join TOKEN first)"
+               : "pln up --detach";
 }
 
 pln_exit pln_home_create_cluster(pln_cli *cli, pollen_credentials *credentials,

@@ -26,6 +26,10 @@ POLLEN_MUST_USE pln_exit pln_home_create_cluster(pln_cli *cli, pollen_credential
  * pln_statedir_unlock(*ret_fd). */
 POLLEN_MUST_USE pln_exit pln_home_lock(pln_cli *cli, int *ret_fd);
 
+/* What to do where no daemon runs.  One that is started where nothing is set up makes a cluster of
+ * its own, which whoever was invited to another one had better know before. */
+const char *pln_home_start_hint(const pln_cli *cli);
+
 /* A copy of state.yaml that a node kept aside, because it could not take all of it: any one, so
  * that whoever wants all removes or moves each in turn.  False when there is none. */
 bool pln_home_find_kept(const pln_cli *cli, char ret_name[PLN_HOME_KEPT_BYTES]);

@@ -56,7 +56,7 @@ static const word roles[] = {
 
 static const word port_mappings[] = {
     {"off", "nobody asked the router for it: pln up --port-mapping pcp"},
-    {"no_router", "no router to ask"},
+    {"no_router", "no router leads from this machine to the world by IPv4"},
     {"asking", "the router is being asked"},
     {"mapped", "the router forwards what comes there"},
     {"nested", "the router is itself behind a NAT, so that few can use it"},

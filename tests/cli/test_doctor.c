@@ -167,6 +167,42 @@ static void many_peers_are_not_all_listed(void **state) {
     assert_int_equal(pln_report_verdict(&p->doctor.report), PLN_WARN);
 }
 
+/* ---- The router ------------------------------------------------------------------------------ */
+
+/* How many warnings there are of the NAT, with the last of them. */
+static size_t nat_warnings(patient *p, const char *port_mapping, const json_t **ret_last) {
+    const json_t *check;
+    size_t i;
+    size_t count = 0;
+    json_decref(p->doctor.diagnosis);
+    json_array_clear(p->doctor.report.checks);
+    p->doctor.diagnosis = json_pack("{s:{s:s, s:{s:s}}}", "nat", "mapping", "unknown",
+                                    "port_mapping", "state", port_mapping);
+    pln_doctor_check_node(&p->doctor);
+    json_array_foreach(p->doctor.report.checks, i, check) {
+        if (strcmp(pln_json_text(check, "check", ""), "nat") == 0 &&
+            strcmp(pln_json_text(check, "result", ""), "warn") == 0) {
+            *ret_last = check;
+            count++;
+        }
+    }
+    return count;
+}
+
+static void a_router_that_gives_no_port_is_warned_of(void **state) {
+    static const char *const quiet[] = {"off", "asking", "mapped"};
+    static const char *const told[] = {"no_router", "nested", "refused", "silent"};
+    const json_t *check = NULL;
+    for (size_t i = 0; i < sizeof quiet / sizeof quiet[0]; i++) {
+        assert_int_equal(nat_warnings(*state, quiet[i], &check), 0);
+    }
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        assert_int_equal(nat_warnings(*state, told[i], &check), 1);
+        expect(check, "warn", told[i], "--port-mapping off");
+    }
+    expect(check, "warn", "the router does not answer", "PCP or NAT-PMP");
+}
+
 /* ---- Renewal --------------------------------------------------------------------------------- */
 
 /* What is said of a certificate, by a member with one connected peer or none. */
@@ -282,6 +318,8 @@ int main(void) {
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_cluster_is_a_refusal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_was_revoked_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_router_that_gives_no_port_is_warned_of, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_certificate_that_peers_can_renew_is_fine, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_late_renewal_that_no_peer_could_do_is_a_failure, set_up,

@@ -305,15 +305,27 @@ class Doctor(pln.TestCase):
     def test_nothing_there_at_all(self):
         node = self.node()
         checks = self.report(node, code=1)
-        self.assertEqual(self.find(checks, "directory", "fail")["fix"], f"pln --dir {node.dir} init")
-        self.assertEqual(self.find(checks, "daemon", "fail")["fix"], f"pln --dir {node.dir} up --detach")
+        check = self.find(checks, "directory", "fail")
+        self.assertIn(f"{node.dir} is not there", check["message"])
+        self.assertIn(f"pln --dir {node.dir} join TOKEN ", check["fix"])
+        fix = self.find(checks, "daemon", "fail")["fix"]
+        self.assertIn(f"pln --dir {node.dir} up --detach ", fix)
+        self.assertIn("pln join TOKEN first", fix)
         result = self.check(node.run("doctor"), 1)
         self.assertIn("2 of the checks failed", result.err)
         self.assertFalse(os.path.exists(node.dir))
 
+    def test_a_file_in_place_of_the_directory(self):
+        node = self.node()
+        with open(node.dir, "w", encoding="ascii"):
+            pass
+        self.assertIn("Not a directory", self.find(self.report(node, code=1), "directory", "fail")["message"])
+
     def test_files_that_the_daemon_would_refuse(self):
         node = self.node()
         node.must("init")
+        fix = self.find(self.report(node, code=1), "daemon", "fail")["fix"]
+        self.assertEqual(fix, f"pln --dir {node.dir} up --detach")
         key = os.path.join(node.dir, "keys", "ed25519.key")
         os.chmod(key, 0o644)
         check = self.find(self.report(node, code=1), "directory", "fail")

@@ -19,7 +19,7 @@
 static const pln_opt opts[] = {
     {"force", 0, NULL, "leave the cluster this node is in; its files are kept aside"},
     {"public", 0, NULL, "mark this node as reachable from everywhere, for the Go Pollen"},
-    {"no-start", 0, NULL, "accepted for the reference's scripts: no node is ever started"},
+    {"no-start", 0, NULL, "accepted for scripts of the Go Pollen; no node is ever started"},
     {"timeout", 0, "TIME", "how long to wait for the cluster (default: 30s)"},
     {0},
 };

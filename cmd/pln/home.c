@@ -95,7 +95,12 @@ pln_exit pln_home_lock(pln_cli *cli, int *ret_fd) {
     if (err == POLLEN_OK) {
         return PLN_EXIT_OK;
     }
-    return pln_fail_err(cli, err, err == POLLEN_EBUSY ? "pln down" : NULL, "locking %s", cli->dir);
+    if (err == POLLEN_EBUSY) {
+        return pln_fail(cli, pln_exit_of(err), "pln status   (pln down ends a node that runs)",
+                        "%s: %s is in use by another process, such as a node that runs",
+                        cli->verb->name, cli->dir);
+    }
+    return pln_fail_err(cli, err, NULL, "locking %s", cli->dir);
 }
 
 static bool is_kept(const char *name) {

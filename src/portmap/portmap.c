@@ -63,8 +63,7 @@ static void set_unspoken(pln_portmap *pm, bool is_pcp) {
 
 /* A router of the wide world has none of these addresses. */
 static bool is_public(const pollen_addr *addr) {
-    return pln_addr_is_sendable(addr) && !pln_addr_is_private(addr) && !pln_addr_is_shared(addr) &&
-           !pln_addr_is_loopback(addr) && !pln_addr_is_link_local(addr);
+    return pln_addr_is_sendable(addr) && pln_addr_is_global(addr);
 }
 
 /* ---- Steps ----------------------------------------------------------------------------------- */
@@ -105,7 +104,6 @@ static pln_dur jittered(const pln_portmap *pm, pln_dur dur, pln_dur more) {
 }
 
 static void begin_round(pln_portmap *pm) {
-    pm->pcp_refused = false;
     pm->refused_s = 0;
     if (is_mapped(pm)) {
         pm->renewals++;

@@ -61,8 +61,7 @@ typedef struct pln_portmap {
     unsigned sendings;
     pln_ts answer_by; /* Sent again, or given up, then. */
     pollen_addr pmp_address;
-    bool pcp_refused;   /* In this round. */
-    uint32_t refused_s; /* For how long the router said so. */
+    uint32_t refused_s; /* For how long PCP refused in this round; 0: it did not. */
     pln_ts sent_at;     /* The last time anything was. */
     pln_portmap_epoch epoch;
 

@@ -90,11 +90,10 @@ static void count_addr(const char *text, size_t *loopback, size_t *local, size_t
     }
     if (pln_addr_is_loopback(&addr)) {
         (*loopback)++;
-    } else if (pln_addr_is_private(&addr) || pln_addr_is_shared(&addr) ||
-               pln_addr_is_link_local(&addr)) {
-        (*local)++;
-    } else {
+    } else if (pln_addr_is_global(&addr)) {
         (*global)++;
+    } else {
+        (*local)++;
     }
 }
 

@@ -34,11 +34,10 @@ static reach reach_of(const json_t *peer) {
         }
         if (pln_addr_is_loopback(&addr)) {
             r.loopback++;
-        } else if (pln_addr_is_private(&addr) || pln_addr_is_shared(&addr) ||
-                   pln_addr_is_link_local(&addr)) {
-            r.local++;
-        } else {
+        } else if (pln_addr_is_global(&addr)) {
             r.global++;
+        } else {
+            r.local++;
         }
     }
     return r;

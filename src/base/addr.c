@@ -20,6 +20,10 @@ bool pln_addr_same_ip(const pollen_addr *a, const pollen_addr *b) {
     return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }
 
+size_t pln_addr_party_bytes(const pollen_addr *addr) {
+    return pollen_addr_is_ipv4(addr) ? sizeof(addr->ip) : sizeof(addr->ip) / 2;
+}
+
 int pln_addr_compare(const pollen_addr *a, const pollen_addr *b) {
     int order = memcmp(a->ip, b->ip, sizeof(a->ip));
     if (order != 0) {

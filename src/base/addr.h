@@ -30,6 +30,10 @@ int pln_addr_compare(const pollen_addr *a, const pollen_addr *b);
 
 bool pln_addr_same_ip(const pollen_addr *a, const pollen_addr *b); /* Whatever port and zone. */
 
+/* How many bytes of ip tell one party from another: those of an IPv4 address, or of an IPv6 /64,
+ * within which a party draws as many addresses as it likes. */
+size_t pln_addr_party_bytes(const pollen_addr *addr);
+
 /* IPv4-mapped forms are judged by the IPv4 address inside. */
 bool pln_addr_is_loopback(const pollen_addr *addr);
 bool pln_addr_is_unspecified(const pollen_addr *addr);
@@ -37,6 +41,9 @@ bool pln_addr_is_multicast(const pollen_addr *addr); /* And 255.255.255.255. */
 bool pln_addr_is_link_local(const pollen_addr *addr);
 bool pln_addr_is_private(const pollen_addr *addr); /* RFC 1918, RFC 4193. */
 bool pln_addr_is_shared(const pollen_addr *addr);  /* RFC 6598, 100.64.0.0/10. */
+
+/* Of the wide world: not of a machine, a network or a carrier alone. */
+bool pln_addr_is_global(const pollen_addr *addr);
 
 /* Something a datagram may be sent to: a port, and neither unspecified nor multicast. */
 bool pln_addr_is_sendable(const pollen_addr *addr);

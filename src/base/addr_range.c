@@ -60,6 +60,11 @@ bool pln_addr_is_shared(const pollen_addr *addr) {
     return pollen_addr_is_ipv4(addr) && in_ipv4(addr, 0x64400000u, 10);
 }
 
+bool pln_addr_is_global(const pollen_addr *addr) {
+    return !pln_addr_is_loopback(addr) && !pln_addr_is_link_local(addr) &&
+           !pln_addr_is_private(addr) && !pln_addr_is_shared(addr);
+}
+
 bool pln_addr_is_sendable(const pollen_addr *addr) {
     return addr->port != 0 && !pln_addr_is_unspecified(addr) && !pln_addr_is_multicast(addr);
 }

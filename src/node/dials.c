@@ -58,8 +58,7 @@ static void accompany(pln_node *node, const pollen_peer_output *output) {
 
 /* An address of its NAT rather than of the peer. */
 static bool is_of_nat(const pollen_addr *addr) {
-    return pollen_addr_is_ipv4(addr) && !pln_addr_is_private(addr) && !pln_addr_is_shared(addr) &&
-           !pln_addr_is_link_local(addr) && !pln_addr_is_loopback(addr);
+    return pollen_addr_is_ipv4(addr) && pln_addr_is_global(addr);
 }
 
 /*
@@ -84,13 +83,6 @@ static bool is_being_punched(const pln_node *node, const pollen_key *peer) {
     return errand != NULL && errand->punching;
 }
 
-/* Made up by a member, as far as we know: then its addresses may be anybody's. */
-static bool is_hearsay(const pln_node *node, const pollen_key *peer) {
-    pln_member_info info;
-    return node->gossips && pln_state_member(node->gossip.state, peer, &info) == POLLEN_OK &&
-           !info.vouched;
-}
-
 /* On our own machine nobody else is hit. */
 static bool may_dial_hearsay(pln_node *node, const pollen_addr *addr) {
     if (node->hearsay_dials == NULL) {
@@ -100,15 +92,15 @@ static bool may_dial_hearsay(pln_node *node, const pollen_addr *addr) {
         pln_rng_fill(&node->rng, config.key.bytes, sizeof config.key.bytes);
         node->hearsay_dials = pln_meters_create(&config);
     }
-    const size_t prefix = pollen_addr_is_ipv4(addr) ? sizeof addr->ip : sizeof addr->ip / 2;
     return pln_addr_is_loopback(addr) ||
            (node->hearsay_dials != NULL &&
-            pln_meters_take(node->hearsay_dials, addr->ip, prefix, 1, node->now.mono));
+            pln_meters_take(node->hearsay_dials, addr->ip, pln_addr_party_bytes(addr), 1,
+                            node->now.mono));
 }
 
 static size_t paths_to(pln_node *node, const pollen_key *peer, const pollen_addr *addrs,
                        size_t addr_count, bool without_nat, pln_path paths[POLLEN_PEER_ADDRS_MAX]) {
-    const bool hearsay = is_hearsay(node, peer);
+    const bool hearsay = node->gossips && pln_state_is_hearsay(node->gossip.state, peer);
     size_t count = 0;
     PLN_ASSERT(addr_count <= POLLEN_PEER_ADDRS_MAX);
     for (size_t i = 0; i < addr_count; i++) {

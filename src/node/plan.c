@@ -3,9 +3,8 @@
 
 #include "base/assert.h"
 
-/* A punch that nobody here waits for: as long as the reference gives it, and the other side's
- * handshake. */
-#define UNASKED_PUNCH_TIME PLN_S(5)
+/* As long as the reference gives a punch, and the other side's handshake. */
+#define PUNCH_TIME PLN_S(5)
 
 /* How long a node without NAT waits for one behind a NAT to come. */
 #define FIRST_STEP PLN_S(1)
@@ -60,11 +59,6 @@ static void fill_targets(const pln_planner *planner, const pln_punch_trigger *ms
 
 static const pln_nat_brief no_nat = {.mapping = POLLEN_NAT_MAPPING_NONE};
 
-/* Two with private addresses may be in one network, behind a NAT. */
-static bool is_everywhere(const pollen_addr *addr) {
-    return !pln_addr_is_private(addr) && !pln_addr_is_shared(addr);
-}
-
 static bool is_same_family(const pollen_addr *a, const pollen_addr *b) {
     return pollen_addr_is_ipv4(a) == pollen_addr_is_ipv4(b);
 }
@@ -72,7 +66,7 @@ static bool is_same_family(const pollen_addr *a, const pollen_addr *b) {
 static bool has_one_of_family(const pln_outside *outside, const pollen_addr *like) {
     const pln_nat_observations *list = &outside->observations;
     for (size_t i = 0; i < list->local_count; i++) {
-        if (is_everywhere(&list->locals[i]) && is_same_family(&list->locals[i], like)) {
+        if (pln_addr_is_global(&list->locals[i]) && is_same_family(&list->locals[i], like)) {
             return true;
         }
     }
@@ -86,7 +80,7 @@ static bool are_we_at_home(const pln_outside *outside, const pln_punch_trigger *
     if (!is_same_family(seen, &msg->peer_addr)) {
         return has_one_of_family(outside, &msg->peer_addr);
     }
-    return is_everywhere(seen) && seen->port == outside->port &&
+    return pln_addr_is_global(seen) && seen->port == outside->port &&
            pln_outside_is_local(outside, seen);
 }
 
@@ -97,9 +91,10 @@ static pln_nat_brief ours_of(const pln_planner *planner, const pln_punch_trigger
                : pln_nat_brief_of(&outside->verdict);
 }
 
+/* Two with private addresses may be in one network, behind a NAT. */
 static bool is_at_home(const pln_punch_trigger *msg) {
     for (size_t i = 0; i < msg->whereabouts.addr_count; i++) {
-        if (is_everywhere(&msg->peer_addr) &&
+        if (pln_addr_is_global(&msg->peer_addr) &&
             pollen_addr_equal(&msg->whereabouts.addrs[i], &msg->peer_addr)) {
             return true;
         }
@@ -129,12 +124,6 @@ static pln_nat_brief theirs_of(const pln_planner *planner, const pln_errand *err
                : pln_sightings_judge(&errand->sightings, now);
 }
 
-static bool is_hearsay(const pln_planner *planner, const pollen_key *peer) {
-    pln_member_info info;
-    return planner->state != NULL && pln_state_member(planner->state, peer, &info) == POLLEN_OK &&
-           !info.vouched;
-}
-
 /* ---- The plan -------------------------------------------------------------------------------- */
 
 /* Without a NAT of our own there is nothing to open, and the peer gets through to us.  Should its
@@ -153,10 +142,11 @@ void pln_plan_punch(const pln_planner *planner, const pln_errand *errand, const 
                             .theirs = theirs_of(planner, errand, msg, now),
                             .unasked = !errand->wanted,
                             .coordinator = *from,
-                            .hearsay = is_hearsay(planner, &msg->peer),
+                            .hearsay = planner->state != NULL &&
+                                       pln_state_is_hearsay(planner->state, &msg->peer),
                             .one_shot = !errand->speaks_2,
                             .rtt = msg->round_trip,
-                            .deadline = pln_ts_add(now, UNASKED_PUNCH_TIME)};
+                            .deadline = pln_ts_add(now, PUNCH_TIME)};
     ret->at = leaves_the_first_step(ret) ? pln_ts_add(now, FIRST_STEP) : now;
     fill_targets(planner, msg, ret);
 }

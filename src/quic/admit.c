@@ -10,6 +10,5 @@ pln_meters *pln_admit_create(const pln_hash_key *key) {
 }
 
 bool pln_admit_take(pln_meters *admit, const pollen_addr *source, pln_ts now) {
-    const size_t prefix = pollen_addr_is_ipv4(source) ? 16 : 8;
-    return pln_meters_take(admit, source->ip, prefix, 1, now);
+    return pln_meters_take(admit, source->ip, pln_addr_party_bytes(source), 1, now);
 }

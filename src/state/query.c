@@ -184,6 +184,11 @@ bool pln_state_is_revoked(const pln_state *state, const pollen_key *key) {
     return pln_revocations_has(&state->revocations, key);
 }
 
+bool pln_state_is_hearsay(const pln_state *state, const pollen_key *key) {
+    const pln_author *author = pln_authors_find(state, key);
+    return author != NULL && !author->vouched;
+}
+
 const pln_revocations *pln_state_revocations(const pln_state *state) {
     return &state->revocations;
 }

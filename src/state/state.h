@@ -210,6 +210,9 @@ size_t pln_state_reachers(const pln_state *state, const pollen_key *target, pln_
 bool pln_state_reaches(const pln_state *state, const pollen_key *from, const pollen_key *to);
 
 bool pln_state_is_revoked(const pln_state *state, const pollen_key *key);
+
+/* A member that others may have made up, as far as we know: then its addresses may be anybody's. */
+bool pln_state_is_hearsay(const pln_state *state, const pollen_key *key);
 const pln_revocations *pln_state_revocations(const pln_state *state); /* Borrowed. */
 
 typedef enum pln_state_event_kind {

@@ -340,6 +340,8 @@ static void test_ranges_hold_at_their_edges(void **state) {
         if (judge(&addr) != ranges[i].is) {
             fail_msg("%s is %d, not %d", ranges[i].text, judge(&addr), ranges[i].is);
         }
+        const int somewhere = LOOPBACK | LINK_LOCAL | PRIVATE | SHARED;
+        assert_int_equal(pln_addr_is_global(&addr), (ranges[i].is & somewhere) == 0);
     }
 }
 

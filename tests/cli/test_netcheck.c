@@ -11,18 +11,13 @@
 #include "pln/nat_words.h"
 #include "pln/netcheck.h"
 #include "sock/verdict.h"
+#include "support/addr_text.h"
 
 enum { NOW_S = 1767323045 }; /* 2026-01-02T03:04:05Z */
 
-static pollen_addr addr(const char *text) {
-    pollen_addr ret;
-    assert_int_equal(pollen_addr_parse(text, &ret), POLLEN_OK);
-    return ret;
-}
-
 static pollen_nat_evidence evidence(uint8_t peer, const char *seen, const char *role) {
     return (pollen_nat_evidence){.peer = {{peer}},
-                                 .seen = addr(seen),
+                                 .seen = addr_of(seen),
                                  .age_ms = peer * 1000,
                                  .counted = strcmp(role, "counted") == 0,
                                  .role = role};
@@ -85,8 +80,8 @@ static void what_a_router_was_asked_is_told(void **state) {
     const pollen_port_mapping mapping = {.state = POLLEN_PORT_MAPPING_MAPPED,
                                          .pcp = POLLEN_PORT_MAPPING_UNSPOKEN,
                                          .nat_pmp = POLLEN_PORT_MAPPING_SPOKEN,
-                                         .gateway = addr("192.168.1.1:5351"),
-                                         .external = addr("203.0.113.5:60611")};
+                                         .gateway = addr_of("192.168.1.1:5351"),
+                                         .external = addr_of("203.0.113.5:60611")};
     (void)state;
     json_t *object = pln_netcheck_json(&report, &mapping, NOW_S * 1000LL);
     const json_t *told = json_object_get(object, "port_mapping");

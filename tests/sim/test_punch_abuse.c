@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "node/send.h"
+#include "support/addr_text.h"
 #include "wire/envelope.h"
 #include "world.h"
 
@@ -43,12 +44,6 @@ static sim_world *three_with(bool behind_nat) {
 
 static sim_world *three(void) {
     return three_with(false);
-}
-
-static pollen_addr addr(const char *text) {
-    pollen_addr ret;
-    assert_int_equal(pollen_addr_parse(text, &ret), POLLEN_OK);
-    return ret;
 }
 
 static pollen_key invented(unsigned n) {
@@ -118,7 +113,7 @@ static void test_no_trigger_aims_at_what_is_no_other_machine(void **state) {
     sim_world_tap(world, count, &t);
     for (unsigned i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++) {
         const pollen_key key = invented(i);
-        const pollen_addr at = addr(forbidden[i]);
+        const pollen_addr at = addr_of(forbidden[i]);
         send_trigger(world, &key, &at);
     }
     const pollen_key key = invented(99);
@@ -136,7 +131,7 @@ static void test_a_thousand_triggers_make_few_packets(void **state) {
     sim_world_tap(world, count, &t);
     for (unsigned i = 0; i < 1000; i++) {
         const pollen_key key = invented(i);
-        const pollen_addr at = addr("203.0.113.77:4242");
+        const pollen_addr at = addr_of("203.0.113.77:4242");
         send_trigger(world, &key, &at);
         sim_run(world, PLN_MS(10));
     }
@@ -158,14 +153,14 @@ static void test_a_thousand_triggers_make_few_handshakes(void **state) {
     sim_world_tap(world, count, &t);
     for (unsigned i = 0; i < 1000; i++) {
         pln_punch_trigger msg = {.peer = invented(i),
-                                 .peer_addr = addr("203.0.113.77:4242"),
+                                 .peer_addr = addr_of("203.0.113.77:4242"),
                                  .has_whereabouts = true,
                                  .whereabouts = {.mapping = i % 2 == 0 ? POLLEN_NAT_MAPPING_NONE
                                                                        : POLLEN_NAT_MAPPING_EASY,
                                                  .addr_count = 8}};
         msg.peer_addr.port = (uint16_t)(1024 + i);
         for (uint16_t k = 0; k < 8; k++) {
-            msg.whereabouts.addrs[k] = addr("203.0.113.77:1");
+            msg.whereabouts.addrs[k] = addr_of("203.0.113.77:1");
             msg.whereabouts.addrs[k].port = (uint16_t)(10000 + 8 * i + k);
         }
         send_trigger_of(world, &msg);
@@ -191,9 +186,9 @@ static void test_no_whereabouts_aim_at_what_is_no_other_machine(void **state) {
     pln_punch_trigger msg = {.peer = invented(1),
                              .peer_addr = sim_addr(world, ROOT),
                              .has_whereabouts = true,
-                             .whereabouts = {.addr_count = 8, .mapped = addr("127.0.0.1:8")}};
+                             .whereabouts = {.addr_count = 8, .mapped = addr_of("127.0.0.1:8")}};
     for (unsigned i = 0; i < 8; i++) {
-        msg.whereabouts.addrs[i] = addr(forbidden[i]);
+        msg.whereabouts.addrs[i] = addr_of(forbidden[i]);
     }
     send_trigger_of(world, &msg);
     msg.peer = invented(2);
@@ -210,7 +205,7 @@ static void test_nobody_is_aimed_at_whom_we_have(void **state) {
     tally t = watch(world);
     sim_world_tap(world, count, &t);
     /* Our own key is nobody to punch at, nor is who has a session. */
-    const pollen_addr at = addr("203.0.113.77:4242");
+    const pollen_addr at = addr_of("203.0.113.77:4242");
     send_trigger(world, sim_key(world, VICTIM), &at);
     send_trigger(world, sim_key(world, ROOT), &at);
     sim_run(world, PLN_S(10));
@@ -322,7 +317,7 @@ static void test_a_flood_of_probes_gets_less_than_it_gives(void **state) {
     for (unsigned i = 0; i < 5000; i++) {
         probe[0] = (uint8_t)(1 + i % 2);
         probe[1] = (uint8_t)i;
-        pollen_addr from = addr("203.0.113.77:4242");
+        pollen_addr from = addr_of("203.0.113.77:4242");
         from.ip[14] = (uint8_t)(i >> 8);
         from.port = (uint16_t)(1024 + i);
         const sim_datagram datagram = {

@@ -8,12 +8,7 @@
 #include <cmocka.h>
 
 #include "base/addr.h"
-
-static pollen_addr parsed(const char *text) {
-    pollen_addr addr = {.port = 0};
-    assert_int_equal(pollen_addr_parse(text, &addr), POLLEN_OK);
-    return addr;
-}
+#include "support/addr_text.h"
 
 /* ---- Text ------------------------------------------------------------------------------------ */
 
@@ -46,11 +41,11 @@ static const char *const good[][2] = {
 static void test_addresses_print_in_their_shortest_form(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
-        pollen_addr addr = parsed(good[i][0]);
+        pollen_addr addr = addr_of(good[i][0]);
         char text[POLLEN_ADDR_TEXT_BYTES];
         assert_ptr_equal(pollen_addr_format(&addr, text), text);
         assert_string_equal(text, good[i][1]);
-        pollen_addr again = parsed(text);
+        pollen_addr again = addr_of(text);
         assert_true(pollen_addr_equal(&addr, &again));
     }
 }
@@ -204,16 +199,16 @@ static void test_lenient_form_fills_in_the_port(void **state) {
 
 static void test_zone_counts_beside_link_local_addresses_only(void **state) {
     (void)state;
-    pollen_addr a = parsed("[fe80::1%1]:80");
-    pollen_addr b = parsed("[fe80::1%2]:80");
+    pollen_addr a = addr_of("[fe80::1%1]:80");
+    pollen_addr b = addr_of("[fe80::1%2]:80");
     assert_false(pollen_addr_equal(&a, &b));
     assert_true(pln_addr_compare(&a, &b) < 0);
 
-    a = parsed("[2001:db8::1]:80");
+    a = addr_of("[2001:db8::1]:80");
     b = a;
     b.zone = 2;
     assert_true(pollen_addr_equal(&a, &b));
-    a = parsed("169.254.0.1:80");
+    a = addr_of("169.254.0.1:80");
     b = a;
     b.zone = 2;
     assert_true(pollen_addr_equal(&a, &b));
@@ -226,8 +221,8 @@ static void test_order_is_by_address_then_port(void **state) {
     size_t count = sizeof(ordered) / sizeof(*ordered);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
-            pollen_addr a = parsed(ordered[i]);
-            pollen_addr b = parsed(ordered[j]);
+            pollen_addr a = addr_of(ordered[i]);
+            pollen_addr b = addr_of(ordered[j]);
             int order = pln_addr_compare(&a, &b);
             assert_int_equal(order < 0, i < j);
             assert_int_equal(order == 0, i == j);
@@ -237,7 +232,7 @@ static void test_order_is_by_address_then_port(void **state) {
 
 static void test_paths_differ_by_the_way_out(void **state) {
     (void)state;
-    pln_path a = {.via = PLN_VIA_MAIN, .remote = parsed("192.0.2.1:80")};
+    pln_path a = {.via = PLN_VIA_MAIN, .remote = addr_of("192.0.2.1:80")};
     pln_path b = a;
     assert_true(pln_path_equal(&a, &b));
     b.via = 1;
@@ -251,10 +246,10 @@ static void test_ipv4_is_held_mapped(void **state) {
     (void)state;
     const uint8_t ip[4] = {192, 0, 2, 1};
     pollen_addr a = pln_addr_ipv4(ip, 80);
-    pollen_addr b = parsed("[::ffff:192.0.2.1]:80");
+    pollen_addr b = addr_of("[::ffff:192.0.2.1]:80");
     assert_true(pollen_addr_equal(&a, &b));
     assert_true(pollen_addr_is_ipv4(&a));
-    b = parsed("[::192.0.2.1]:80");
+    b = addr_of("[::192.0.2.1]:80");
     assert_false(pollen_addr_is_ipv4(&b));
 }
 
@@ -336,7 +331,7 @@ static int judge(const pollen_addr *addr) {
 static void test_ranges_hold_at_their_edges(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++) {
-        pollen_addr addr = parsed(ranges[i].text);
+        pollen_addr addr = addr_of(ranges[i].text);
         if (judge(&addr) != ranges[i].is) {
             fail_msg("%s is %d, not %d", ranges[i].text, judge(&addr), ranges[i].is);
         }
@@ -347,7 +342,7 @@ static void test_ranges_hold_at_their_edges(void **state) {
 
 static void test_nothing_is_sent_to_port_0(void **state) {
     (void)state;
-    pollen_addr addr = parsed("192.0.2.1:1");
+    pollen_addr addr = addr_of("192.0.2.1:1");
     addr.port = 0;
     assert_false(pln_addr_is_sendable(&addr));
 }

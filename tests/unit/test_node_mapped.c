@@ -8,16 +8,11 @@
 #include <cmocka.h>
 
 #include "node/outside.h"
+#include "support/addr_text.h"
 
 #define LOCAL_PORT 60611
 #define NOW PLN_S(5000)
 #define MAPPED "198.51.100.7:40000"
-
-static pollen_addr addr_of(const char *text) {
-    pollen_addr addr;
-    assert_int_equal(pollen_addr_parse(text, &addr), POLLEN_OK);
-    return addr;
-}
 
 /* At 192.168.1.10, behind a NAT that shows each of three peers another port. */
 static pln_outside behind_a_hard_nat(void) {

@@ -8,18 +8,13 @@
 #include <cmocka.h>
 
 #include "node/outside.h"
+#include "support/addr_text.h"
 
 #define LOCAL_PORT 60611
 #define NOW PLN_S(5000)
 #define NOW_AT(ns) ((pln_now){.mono = NOW + (ns), .wall = WALL})
 #define WALL 1767323045 /* 2026-01-02T03:04:05Z */
 #define SEEN "198.51.100.7:"
-
-static pollen_addr addr_of(const char *text) {
-    pollen_addr addr;
-    assert_int_equal(pollen_addr_parse(text, &addr), POLLEN_OK);
-    return addr;
-}
 
 /* Behind a NAT, at 192.168.1.10. */
 static pln_outside at_home(void) {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "node/outside.h"
+#include "support/addr_text.h"
 
 #define LOCAL_PORT 60611
 #define DAY 86400
@@ -22,12 +23,6 @@ typedef struct fixture {
     pln_outside outside;
     pln_now now;
 } fixture;
-
-static pollen_addr addr_of(const char *text) {
-    pollen_addr addr;
-    assert_int_equal(pollen_addr_parse(text, &addr), POLLEN_OK);
-    return addr;
-}
 
 static void move_to(fixture *f, const char *local) {
     const pollen_addr addr = addr_of(local);

@@ -11,6 +11,7 @@
 #include "base/addr.h"
 #include "base/limits.h"
 #include "portmap/portmap.h"
+#include "support/addr_text.h"
 
 #define START PLN_S(5000)
 #define PORT 60611
@@ -26,12 +27,6 @@ typedef struct rig {
     size_t last_size;
     pln_ts last_at;
 } rig;
-
-static pollen_addr addr_of(const char *text) {
-    pollen_addr addr;
-    assert_int_equal(pollen_addr_parse(text, &addr), POLLEN_OK);
-    return addr;
-}
 
 static void take(rig *r) {
     pln_transmit to;

@@ -10,15 +10,10 @@
 
 #include "base/addr.h"
 #include "portmap/packet.h"
+#include "support/addr_text.h"
 
 #define NONCE 0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab
 #define MAPPED 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff
-
-static pollen_addr addr_of(const char *text) {
-    pollen_addr addr;
-    assert_int_equal(pollen_addr_parse(text, &addr), POLLEN_OK);
-    return addr;
-}
 
 static void assert_encoded(const pln_portmap_request *request, const uint8_t *bytes, size_t size) {
     uint8_t buf[PLN_PORTMAP_REQUEST_BYTES];

@@ -10,15 +10,10 @@
 #include <string.h>
 
 #include "sock/verdict.h"
+#include "support/addr_text.h"
 
 #define LOCAL_PORT 60611
 #define NOW PLN_S(5000)
-
-static pollen_addr addr_of(const char *text) {
-    pollen_addr addr;
-    assert_int_equal(pollen_addr_parse(text, &addr), POLLEN_OK);
-    return addr;
-}
 
 /* Behind a NAT, at 192.168.1.10. */
 static pln_nat_observations at_home(void) {

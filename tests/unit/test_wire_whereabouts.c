@@ -8,15 +8,10 @@
 #include <cmocka.h>
 
 #include "base/key.h"
+#include "support/addr_text.h"
 #include "support/state_rig.h"
 #include "wire/envelope.h"
 #include "wire/protowrite.h"
-
-static pollen_addr addr(const char *text) {
-    pollen_addr ret;
-    assert_int_equal(pollen_addr_parse(text, &ret), POLLEN_OK);
-    return ret;
-}
 
 /* The body of an envelope that the caller encoded; borrows from it. */
 static const uint8_t *body_of(const pln_bytes *envelope, pollen_envelope_kind expected,
@@ -47,14 +42,15 @@ static void assert_same(const pln_whereabouts *a, const pln_whereabouts *b) {
 }
 
 static pln_whereabouts sample(void) {
-    return (pln_whereabouts){.mapping = POLLEN_NAT_MAPPING_HARD,
-                             .allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL,
-                             .step = 256,
-                             .seen_count = 1,
-                             .seen = {addr("203.0.113.2:30007")},
-                             .addr_count = 2,
-                             .addrs = {addr("192.168.1.2:60611"), addr("[2001:db8::1]:60611")},
-                             .mapped = addr("203.0.113.2:40000")};
+    return (pln_whereabouts){
+        .mapping = POLLEN_NAT_MAPPING_HARD,
+        .allocation = POLLEN_NAT_ALLOCATION_SEQUENTIAL,
+        .step = 256,
+        .seen_count = 1,
+        .seen = {addr_of("203.0.113.2:30007")},
+        .addr_count = 2,
+        .addrs = {addr_of("192.168.1.2:60611"), addr_of("[2001:db8::1]:60611")},
+        .mapped = addr_of("203.0.113.2:40000")};
 }
 
 static void whereabouts_are_read_as_they_were_written(void **state) {
@@ -92,8 +88,8 @@ static void without_a_mapping_none_is_told(void **state) {
 static void a_trigger_carries_them(void **state) {
     (void)state;
     const pln_punch_trigger written = {.peer = rig_key(4),
-                                       .self_addr = addr("203.0.113.1:1000"),
-                                       .peer_addr = addr("203.0.113.2:2000"),
+                                       .self_addr = addr_of("203.0.113.1:1000"),
+                                       .peer_addr = addr_of("203.0.113.2:2000"),
                                        .has_whereabouts = true,
                                        .whereabouts = sample(),
                                        .round_trip = PLN_MS(80)};

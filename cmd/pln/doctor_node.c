@@ -166,7 +166,7 @@ static void check_router(pln_doctor *doctor) {
         pln_report_add(&doctor->report,
                        finding(PLN_WARN, "nat",
                                "allow PCP or NAT-PMP in the router; or: pln up --port-mapping off"),
-                       "port mapping is on, but %s: %s", state, pln_port_mapping_words(state));
+                       "port mapping is on, but %s", pln_port_mapping_words(state));
     }
 }
 

@@ -223,6 +223,10 @@ enum { PLN_OPENER_TTL = 2 };
  * between the two NATs comes on top. */
 #define PLN_OPENER_LEAD PLN_MS(40)
 
+/* So long a side without a NAT of its own leaves it to the other one to come: its trigger may have
+ * been lost, and what we send would then be there before it has sent anything. */
+#define PLN_PUNCH_PATIENCE PLN_S(1)
+
 /* For a pair that nothing can help; a few probes, in case what was said of the NATs is wrong. */
 enum { PLN_HOPELESS_PROBES_MAX = 32 };
 

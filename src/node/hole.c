@@ -11,6 +11,13 @@
 
 /* The larger key leaves the first dial to the smaller one for so long. */
 #define YIELD PLN_MS(250)
+
+/* And each way to one before it, while that is being dialled (RFC 8305, 5: 100 ms to 2 s). */
+#define STAGGER PLN_MS(250)
+
+/* One that is sure waits less for one at another address that is not: often both are good. */
+#define STAGGER_SURE PLN_MS(50)
+
 #define DIAL_TIME PLN_S(3)
 
 struct pln_hole {
@@ -44,14 +51,18 @@ void pln_holes_fini(pln_holes *holes) {
     pln_heap_fini(&holes->timers);
 }
 
-bool pln_holes_has(const pln_holes *holes, const pollen_key *peer, const pln_path *path) {
-    const pln_hole *hole;
+static pln_hole *find(const pln_holes *holes, const pollen_key *peer, const pln_path *path) {
+    pln_hole *hole;
     DL_FOREACH(holes->list, hole) {
         if (pln_key_equal(&hole->peer, peer) && pln_path_equal(&hole->path, path)) {
-            return true;
+            return hole;
         }
     }
-    return false;
+    return NULL;
+}
+
+bool pln_holes_has(const pln_holes *holes, const pollen_key *peer, const pln_path *path) {
+    return find(holes, peer, path) != NULL;
 }
 
 static void dial(pln_holes *holes, pln_hole *hole, pln_now now) {
@@ -66,13 +77,56 @@ static bool has_room(const pln_holes *holes, pln_hole_kind kind) {
            (!kind.unasked || holes->unasked < PLN_HOLES_UNASKED_MAX);
 }
 
-void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path,
-                   pln_hole_kind kind, pln_now now) {
-    if (!has_room(holes, kind) || pln_mesh_has_session(holes->mesh, peer) ||
-        pln_holes_has(holes, peer, path)) {
+/* Several handshakes at once would end with several sessions, of which all but one end again.  At
+ * the same address with another port, the one that is not sure was a wrong guess. */
+static pln_dur wait_for(const pln_hole *hole, const pln_hole *other) {
+    if (other->kind.sure || !hole->kind.sure) {
+        return STAGGER;
+    }
+    return pln_addr_same_ip(&hole->path.remote, &other->path.remote) ? 0 : STAGGER_SURE;
+}
+
+static pln_dur wait_of(const pln_holes *holes, const pln_hole *hole) {
+    const bool yields = hole->kind.shared && pln_key_compare(&holes->self, &hole->peer) > 0;
+    pln_dur wait = yields ? YIELD : 0;
+    const pln_hole *other;
+    DL_FOREACH(holes->list, other) {
+        if (other != hole && pln_key_equal(&other->peer, &hole->peer)) {
+            wait += wait_for(hole, other);
+        }
+    }
+    return wait;
+}
+
+static void plan(pln_holes *holes, pln_hole *hole, pln_now now) {
+    const pln_dur wait = wait_of(holes, hole);
+    if (wait == 0 || !pln_heap_set(&holes->timers, &hole->timer, pln_ts_add(now.mono, wait))) {
+        pln_heap_cancel(&holes->timers, &hole->timer);
+        dial(holes, hole, now);
+    }
+}
+
+/* What waited for other ways has turned out to be open. */
+static void make_sure(pln_holes *holes, pln_hole *hole, pln_now now) {
+    if (hole->kind.sure || hole->op != 0) {
         return;
     }
-    pln_hole *hole = pln_calloc(1, sizeof *hole);
+    hole->kind.sure = true;
+    if (pln_ts_add(now.mono, wait_of(holes, hole)) < hole->timer.at) {
+        plan(holes, hole, now);
+    }
+}
+
+void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path,
+                   pln_hole_kind kind, pln_now now) {
+    pln_hole *hole = find(holes, peer, path);
+    if (hole != NULL && kind.sure) {
+        make_sure(holes, hole, now);
+    }
+    if (hole != NULL || !has_room(holes, kind) || pln_mesh_has_session(holes->mesh, peer)) {
+        return;
+    }
+    hole = pln_calloc(1, sizeof *hole);
     if (hole == NULL) {
         return;
     }
@@ -83,10 +137,7 @@ void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *pat
     DL_APPEND(holes->list, hole);
     holes->count++;
     holes->unasked += kind.unasked;
-    const bool yields = kind.shared && pln_key_compare(&holes->self, peer) > 0;
-    if (!yields || !pln_heap_set(&holes->timers, &hole->timer, pln_ts_add(now.mono, YIELD))) {
-        dial(holes, hole, now);
-    }
+    plan(holes, hole, now);
 }
 
 void pln_holes_drop(pln_holes *holes, const pollen_key *peer) {

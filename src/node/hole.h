@@ -32,12 +32,13 @@ void pln_holes_fini(pln_holes *holes); /* Accepts a zeroed one. */
 
 typedef struct pln_hole_kind {
     bool shared;  /* The peer may dial along it as well. */
+    bool sure;    /* Something of the peer's came along it. */
     bool unasked; /* Only others want the peer and us to meet. */
 } pln_hole_kind;
 
-/* Dials along it, at once or, when it is shared, a moment later; nothing when it is there already,
- * the peer has a session, there are PLN_HOLES_MAX, or PLN_HOLES_UNASKED_MAX unasked ones, or no
- * memory is. */
+/* Dials along it, at once or, when it is shared or another way is being tried that is no less sure,
+ * a moment later; nothing when it is there already, the peer has a session, there are
+ * PLN_HOLES_MAX, or PLN_HOLES_UNASKED_MAX unasked ones, or no memory is. */
 void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path,
                    pln_hole_kind kind, pln_now now);
 

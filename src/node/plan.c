@@ -6,9 +6,6 @@
 /* As long as the reference gives a punch, and the other side's handshake. */
 #define PUNCH_TIME PLN_S(5)
 
-/* How long a node without NAT waits for one behind a NAT to come. */
-#define FIRST_STEP PLN_S(1)
-
 /* ---- Where the peer may be ------------------------------------------------------------------- */
 
 bool pln_plan_may_aim_at(const pollen_addr *addr) {
@@ -126,11 +123,11 @@ static pln_nat_brief theirs_of(const pln_planner *planner, const pln_errand *err
 
 /* ---- The plan -------------------------------------------------------------------------------- */
 
-/* Without a NAT of our own there is nothing to open, and the peer gets through to us.  Should its
- * trigger be lost, then what we send would only spoil its NAT. */
-static bool leaves_the_first_step(const pln_punch_plan *to) {
+/* Without a NAT of our own there is nothing to open but a firewall, and the peer gets through to
+ * us.  By IPv6 there is no NAT that we could spoil. */
+static bool leaves_the_first_step(const pln_punch_plan *to, const pollen_addr *peer) {
     return to->ours.mapping == POLLEN_NAT_MAPPING_NONE &&
-           to->theirs.mapping != POLLEN_NAT_MAPPING_NONE;
+           to->theirs.mapping != POLLEN_NAT_MAPPING_NONE && pollen_addr_is_ipv4(peer);
 }
 
 void pln_plan_punch(const pln_planner *planner, const pln_errand *errand, const pollen_key *from,
@@ -147,6 +144,7 @@ void pln_plan_punch(const pln_planner *planner, const pln_errand *errand, const 
                             .one_shot = !errand->speaks_2,
                             .rtt = msg->round_trip,
                             .deadline = pln_ts_add(now, PUNCH_TIME)};
-    ret->at = leaves_the_first_step(ret) ? pln_ts_add(now, FIRST_STEP) : now;
+    ret->at = now;
+    ret->patient = leaves_the_first_step(ret, &msg->peer_addr);
     fill_targets(planner, msg, ret);
 }

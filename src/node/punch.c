@@ -80,16 +80,18 @@ static bool is_unasked(const pln_punching *punching, const pollen_key *peer) {
     return errand == NULL || !errand->wanted;
 }
 
-/* To a peer without NAT nothing has to be opened first. */
+/* To a peer without NAT nothing has to be opened first; by IPv6 there may be a firewall. */
 static void dial_outright(pln_punching *punching, const pln_punch_plan *to, pln_now now) {
-    const bool wide_open = to->theirs.mapping == POLLEN_NAT_MAPPING_NONE &&
-                           to->ours.mapping != POLLEN_NAT_MAPPING_NONE;
+    const bool wide_open =
+        to->theirs.mapping == POLLEN_NAT_MAPPING_NONE && pollen_addr_is_ipv4(&to->targets[0].addr);
     const pln_path path = {.via = PLN_VIA_MAIN, .remote = to->targets[0].addr};
     if (wide_open && to->target_count > 0 && !pln_addr_is_private(&path.remote) &&
         !pln_holes_has(&punching->holes, &to->peer, &path) &&
         pln_sock_may_try(punching->sock, &to->peer, &path.remote, now.mono)) {
         pln_holes_add(&punching->holes, &to->peer, &path,
-                      (pln_hole_kind){.unasked = is_unasked(punching, &to->peer)}, now);
+                      (pln_hole_kind){.shared = to->ours.mapping == POLLEN_NAT_MAPPING_NONE,
+                                      .unasked = is_unasked(punching, &to->peer)},
+                      now);
     }
 }
 
@@ -335,7 +337,9 @@ static void tell_end(const pln_punching *punching, const pln_sock_event *event) 
 }
 
 static void dial_along(pln_punching *punching, const pln_sock_event *event, pln_now now) {
-    const pln_hole_kind kind = {.shared = true, .unasked = is_unasked(punching, &event->peer)};
+    const pln_hole_kind kind = {.shared = true,
+                                .sure = event->kind == PLN_SOCK_HOLE || event->heard,
+                                .unasked = is_unasked(punching, &event->peer)};
     pln_holes_add(&punching->holes, &event->peer, &event->path, kind, now);
 }
 

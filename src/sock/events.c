@@ -83,6 +83,7 @@ static bool poll_try(sock_punch *punch, pln_sock_event *ret) {
     ret->path = punch->tries[punch->tries_told];
     ret->via = ret->path.via;
     ret->method = punch->try_methods[punch->tries_told];
+    ret->heard = punch->try_heard[punch->tries_told];
     punch->tries_told++;
     return true;
 }

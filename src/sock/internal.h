@@ -17,6 +17,7 @@
 /* When requests are sent along a way; see way.c. */
 typedef enum sock_rhythm {
     SOCK_RHYTHM_MAIN,
+    SOCK_RHYTHM_PATIENT,   /* The same, of a side that waits. */
     SOCK_RHYTHM_NEAR,      /* No NAT is in between. */
     SOCK_RHYTHM_PREDICTED, /* To a port that may be the peer's. */
     SOCK_RHYTHM_SCATTERED,
@@ -131,6 +132,7 @@ struct sock_punch {
     size_t holes_told;
     pln_path tries[PLN_PUNCH_TRIES_MAX];
     pln_punch_method try_methods[PLN_PUNCH_TRIES_MAX];
+    bool try_heard[PLN_PUNCH_TRIES_MAX];
     size_t tries_told;
 
     pln_bucket answers;
@@ -165,7 +167,7 @@ void pln_sock_punch_heard(pln_sock *sock, sock_punch *punch, sock_way *way, pln_
 void pln_sock_punch_replan(sock_punch *punch);
 
 /* A handshake may be tried along the way. */
-void pln_sock_punch_try(pln_sock *sock, sock_punch *punch, sock_way *way, pln_ts now);
+void pln_sock_punch_try(pln_sock *sock, sock_punch *punch, sock_way *way, bool heard, pln_ts now);
 
 /* Adds a main-socket way to a target. */
 void pln_sock_punch_aim_at(sock_punch *punch, const pln_punch_target *target, pln_ts now);

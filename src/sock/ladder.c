@@ -136,6 +136,14 @@ static void plan_birthday(const pln_punch_plan *plan, pln_ladder *ladder) {
     }
 }
 
+/* Whatever is more than an opener of the main socket comes later. */
+static void be_patient(pln_ladder *ladder) {
+    PLN_ASSERT(ladder->steps[0].rung == PLN_RUNG_MAIN);
+    for (size_t i = 1; i < ladder->count; i++) {
+        ladder->steps[i].after += PLN_PUNCH_PATIENCE;
+    }
+}
+
 void pln_ladder_plan(const pln_punch_plan *plan, pln_ladder *ret) {
     *ret = (pln_ladder){.tried_max = PLN_PUNCH_TRIED_MAX, .probes_max = SIZE_MAX};
     add(ret, PLN_RUNG_MAIN, 0);
@@ -150,4 +158,7 @@ void pln_ladder_plan(const pln_punch_plan *plan, pln_ladder *ret) {
         return; /* A filter on the way, which other ports will not get through. */
     }
     plan_birthday(plan, ret);
+    if (plan->patient) {
+        be_patient(ret);
+    }
 }

@@ -118,7 +118,9 @@ void pln_sock_punch_aim_at(sock_punch *punch, const pln_punch_target *target, pl
     sock_way way = {.via = PLN_VIA_MAIN,
                     .remote = target->addr,
                     .method = PLN_PUNCH_OPEN,
-                    .rhythm = near ? SOCK_RHYTHM_NEAR : SOCK_RHYTHM_MAIN,
+                    .rhythm = near                  ? SOCK_RHYTHM_NEAR
+                              : punch->plan.patient ? SOCK_RHYTHM_PATIENT
+                                                    : SOCK_RHYTHM_MAIN,
                     .is_target = is_there(punch, target)};
     (void)pln_sock_way_add(punch, &way, now); /* Without memory there is one way less. */
 }
@@ -492,7 +494,7 @@ static void try_target(pln_sock *sock, sock_punch *punch, sock_way *way, const p
                        pln_ts now) {
     if (way != NULL && way->is_target && way->via == sent->path.via &&
         pollen_addr_equal(&way->remote, &sent->path.remote) && sent->ttl == 0) {
-        pln_sock_punch_try(sock, punch, way, now);
+        pln_sock_punch_try(sock, punch, way, false, now);
     }
 }
 
@@ -560,7 +562,7 @@ pln_ts pln_sock_punch_next(const pln_sock *sock, const sock_punch *punch) {
 
 /* ---- Holes ----------------------------------------------------------------------------------- */
 
-void pln_sock_punch_try(pln_sock *sock, sock_punch *punch, sock_way *way, pln_ts now) {
+void pln_sock_punch_try(pln_sock *sock, sock_punch *punch, sock_way *way, bool heard, pln_ts now) {
     if (way->is_tried || way->is_open || punch->stats.tries == PLN_PUNCH_TRIES_MAX ||
         !pln_sock_budget_try(sock, punch, &way->remote, now)) {
         return;
@@ -569,6 +571,7 @@ void pln_sock_punch_try(pln_sock *sock, sock_punch *punch, sock_way *way, pln_ts
     PLN_ASSERT(punch->stats.tries < PLN_PUNCH_TRIES_MAX);
     punch->tries[punch->stats.tries] = (pln_path){.via = way->via, .remote = way->remote};
     punch->try_methods[punch->stats.tries] = way->method;
+    punch->try_heard[punch->stats.tries] = heard;
     punch->stats.tries++;
 }
 
@@ -580,7 +583,7 @@ void pln_sock_punch_heard(pln_sock *sock, sock_punch *punch, sock_way *way, pln_
         punch->hush_until = pln_ts_add(now, 2 * pln_ladder_rtt(&punch->plan) + HUSH_MARGIN);
     }
     way->was_heard = true;
-    pln_sock_punch_try(sock, punch, way, now);
+    pln_sock_punch_try(sock, punch, way, true, now);
 }
 
 /* A sprayed port becomes a way when it answers. */

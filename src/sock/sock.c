@@ -146,6 +146,7 @@ static void take_plan(sock_punch *punch, const pln_punch_plan *plan) {
     own->ours = plan->ours;
     own->theirs = plan->theirs;
     own->one_shot = plan->one_shot;
+    own->patient = plan->patient;
     own->unasked = own->unasked && plan->unasked;
     own->hearsay = own->hearsay && plan->hearsay;
     own->rtt = plan->rtt;

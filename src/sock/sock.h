@@ -70,10 +70,11 @@ typedef struct pln_punch_plan {
     bool unasked;           /* Only others asked for it: it gives way to those that we want. */
     pollen_key coordinator; /* Who did, when unasked. */
     bool hearsay;           /* That there is such a peer is others' word alone. */
-    bool one_shot;   /* The peer sends each probe once, at the start, as the reference does. */
-    pln_dur rtt;     /* Between the two, as far as is known: both sides should be told about the
+    bool patient;  /* The peer gets through to us, if it was told to: openers alone go at first. */
+    bool one_shot; /* The peer sends each probe once, at the start, as the reference does. */
+    pln_dur rtt;   /* Between the two, as far as is known: both sides should be told about the
                       * same, as their steps follow from it.  0: not known. */
-    pln_ts at;       /* Both sides fire then; a time gone by means now. */
+    pln_ts at;     /* Both sides fire then; a time gone by means now. */
     pln_ts deadline; /* No probe is sent from then on. */
 } pln_punch_plan;
 
@@ -193,11 +194,11 @@ typedef struct pln_punch_stats {
 typedef enum pln_sock_event_kind {
     PLN_SOCK_OPEN_SOCKET,  /* via */
     PLN_SOCK_CLOSE_SOCKET, /* via */
-    /* peer, attempt, path, method: our side of this way is open, and the peer's should be, so that
-     * a handshake may be tried along it before any answer has come.  Told of the peer's addresses
-     * when the wait for its openers is over, and of every way that a request of the peer's came
-     * along.  Both sides are told at about the same time, and both may dial: the mesh keeps one
-     * session.  The same is told once, and not after HOLE; probing goes on. */
+    /* peer, attempt, path, method, heard: our side of this way is open, and the peer's should be,
+     * so that a handshake may be tried along it before any answer has come.  Told of the peer's
+     * addresses when the wait for its openers is over, and of every way that a request of the
+     * peer's came along.  Both sides are told at about the same time, and both may dial: the mesh
+     * keeps one session.  The same is told once, and not after HOLE; probing goes on. */
     PLN_SOCK_TRY,
     /* peer, attempt, path, method: a way is open in both directions.  Both sides learn of it, and
      * both may dial along it.  There may be several; the same is not told twice.  Where TRY was
@@ -213,6 +214,7 @@ typedef struct pln_sock_event {
     uint64_t attempt;
     pln_path path;
     pln_punch_method method;
+    bool heard; /* A request of the peer's came along it. */
     pln_punch_end end;
     pln_punch_stats stats;
 } pln_sock_event;

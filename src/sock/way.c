@@ -14,7 +14,8 @@
  * before ours makes an entry there which takes our port for this pair of addresses; ours is then
  * sent from another port than everybody knows, and the pair is lost.  So nothing may reach the
  * peer's NAT before the peer's own opener: full requests follow PLN_OPENER_LEAD later, which is
- * more than the two sides fire apart.
+ * more than the two sides fire apart.  A side without NAT waits for a second: a firewall of its own
+ * is open by then, and the peer has come if it can.
  *
  * For the same reason most of the many sockets of a birthday send openers alone while the peer
  * sprays: its spray comes in through the holes that they made.  Afterwards full requests follow,
@@ -31,6 +32,7 @@
  * Requests are repeated to the end, because the other side may fire late, and packets are lost.
  */
 #define LEAD_MS ((uint16_t)(PLN_OPENER_LEAD / PLN_NS_PER_MS))
+#define PATIENCE_MS ((uint16_t)(PLN_PUNCH_PATIENCE / PLN_NS_PER_MS))
 
 typedef struct rhythm {
     uint8_t openers; /* So many of the first beats. */
@@ -42,6 +44,7 @@ typedef struct rhythm {
 /* clang-format off */
 static const rhythm rhythms[] = {
     [SOCK_RHYTHM_MAIN]      = {1, 5, {0, LEAD_MS, 90, 140, 240, 440}, 200},
+    [SOCK_RHYTHM_PATIENT]   = {3, 3, {0, 100, 300, PATIENCE_MS}, 200},
     [SOCK_RHYTHM_NEAR]      = {0, 4, {0, 50, 100, 200, 400}, 200},
     [SOCK_RHYTHM_PREDICTED] = {1, 4, {0, LEAD_MS, 100, 200, 400}, 400},
     [SOCK_RHYTHM_SCATTERED] = {1, 4, {0, LEAD_MS, 90, 200, 400}, 300},

@@ -179,14 +179,14 @@ enum { PLN_BIRTHDAY_RENEWALS = 384, PLN_BIRTHDAY_RENEWALS_PER_S = 250 };
 
 /* A side whose NAT is unknown does both, with as many flows together: 99.8 %. */
 enum { PLN_BIRTHDAY_BOTH_PORTS = 768, PLN_BIRTHDAY_BOTH_RENEWALS = 256 };
+
 /* Routers drop new flows that keep on coming much faster; a quarter of a second's worth at once is
  * what the reference, or a page with many pictures, asks of them as well.  Half of all birthdays
  * end with the first 174 ports. */
 enum { PLN_BIRTHDAY_PORTS_PER_S = 1000 };
 enum { PLN_BIRTHDAY_BURST = 256, PLN_BIRTHDAY_BURST_PER_S = 2000 };
-enum {
-    PLN_BIRTHDAY_SOCKETS_PER_S = 8000
-}; /* The same number, all of which are to be there first. */
+/* The 256 sockets are no more than that burst, and are all to be there before it comes. */
+enum { PLN_BIRTHDAY_SOCKETS_PER_S = 8000 };
 
 /* The sockets of the reference send at the first moment, and what is not open by the time that
  * arrives stays shut: as many ports as it tries itself follow each other at once.  The 255 holes

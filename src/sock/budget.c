@@ -34,8 +34,8 @@ static bool take_of_target(pln_sock *sock, const pollen_addr *to, uint32_t count
     const pln_meters_config config = {.sets = TARGET_SETS,
                                       .interval = PLN_NS_PER_S / PLN_PROBES_TARGET_PER_S,
                                       .burst = PLN_PROBES_TARGET_BURST};
-    const size_t prefix = pollen_addr_is_ipv4(to) ? sizeof(to->ip) : sizeof(to->ip) / 2;
-    return take(sock, &sock->targets, config, &(party){to->ip, prefix, count}, now);
+    const party who = {to->ip, pln_addr_party_bytes(to), count};
+    return take(sock, &sock->targets, config, &who, now);
 }
 
 static bool is_own(const sock_punch *punch) {

@@ -73,17 +73,29 @@ static void describe(const sock_punch *punch, pln_sock_event_kind kind, pln_sock
                             .stats = punch->stats};
 }
 
+static void describe_way(const sock_punch *punch, const pln_path *path, pln_punch_method method,
+                         pln_sock_event *ret) {
+    PLN_ASSERT(!punch->ended);
+    ret->path = *path;
+    ret->via = path->via;
+    ret->method = method;
+}
+
 static bool poll_try(sock_punch *punch, pln_sock_event *ret) {
     if (punch->tries_told == punch->stats.tries) {
         return false;
     }
-    PLN_ASSERT(!punch->ended);
-    PLN_ASSERT(punch->tries_told < punch->stats.tries);
+    const size_t next = punch->tries_told;
+    PLN_ASSERT(next < punch->stats.tries);
     describe(punch, PLN_SOCK_TRY, ret);
+<<<<<<< src/sock/events.c
+    describe_way(punch, &punch->tries[next], punch->try_methods[next], ret);
+=======
     ret->path = punch->tries[punch->tries_told];
     ret->via = ret->path.via;
     ret->method = punch->try_methods[punch->tries_told];
     ret->heard = punch->try_heard[punch->tries_told];
+>>>>>>> /tmp/land.new
     punch->tries_told++;
     return true;
 }
@@ -92,12 +104,10 @@ static bool poll_hole(sock_punch *punch, pln_sock_event *ret) {
     if (punch->holes_told == punch->stats.holes) {
         return false;
     }
-    PLN_ASSERT(!punch->ended);
-    PLN_ASSERT(punch->holes_told < punch->stats.holes);
+    const size_t next = punch->holes_told;
+    PLN_ASSERT(next < punch->stats.holes);
     describe(punch, PLN_SOCK_HOLE, ret);
-    ret->path = punch->holes[punch->holes_told];
-    ret->via = ret->path.via;
-    ret->method = punch->hole_methods[punch->holes_told];
+    describe_way(punch, &punch->holes[next], punch->hole_methods[next], ret);
     punch->holes_told++;
     return true;
 }

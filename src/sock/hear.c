@@ -46,10 +46,8 @@ bool pln_sock_answer_transmit(pln_sock *sock, uint8_t *buf, pln_transmit *ret) {
 /* ---- Strangers ------------------------------------------------------------------------------- */
 
 static void prefix_of(const pollen_addr *addr, uint8_t *prefix) {
-    memcpy(prefix, addr->ip, sizeof(addr->ip));
-    if (!pollen_addr_is_ipv4(addr)) {
-        memset(prefix + 8, 0, 8);
-    }
+    memset(prefix, 0, sizeof(addr->ip));
+    memcpy(prefix, addr->ip, pln_addr_party_bytes(addr));
 }
 
 /* The source's entry; the one unseen for longest makes room.  Whoever comes back after that has a

@@ -8,10 +8,10 @@
 /* ---- What they say of each other ------------------------------------------------------------- */
 
 pln_nat_scope pln_nat_scope_of(const pollen_addr *addr) {
-    if (pln_addr_is_loopback(addr) || pln_addr_is_private(addr) || pln_addr_is_link_local(addr)) {
-        return PLN_NAT_SCOPE_SITE;
+    if (pln_addr_is_global(addr)) {
+        return PLN_NAT_SCOPE_WORLD;
     }
-    return pln_addr_is_shared(addr) ? PLN_NAT_SCOPE_CARRIER : PLN_NAT_SCOPE_WORLD;
+    return pln_addr_is_shared(addr) ? PLN_NAT_SCOPE_CARRIER : PLN_NAT_SCOPE_SITE;
 }
 
 /* The same /24 or /64. */

@@ -13,6 +13,15 @@
 /* After a pause or a late wake-up so much is made up for, not all that was missed. */
 #define LATE PLN_MS(8)
 
+/* A handshake gets two round trips and what they vary, as often as this: whoever forges the peer's
+ * address does not hold the punch up for ever. */
+#define HUSH_MARGIN PLN_MS(60)
+#define HUSHES_MAX 4
+
+/* Behind the first full requests of the many sockets (way.c), and a round trip. */
+#define RENEW_AFTER PLN_MS(1550)
+#define RENEW_AFTER_ONE_SHOT PLN_MS(300)
+
 static pln_ts not_long_before(pln_ts at, pln_ts now) {
     pln_ts earliest = now > LATE ? now - LATE : 0;
     return at > earliest ? at : earliest;
@@ -22,13 +31,6 @@ static pln_ts not_long_before(pln_ts at, pln_ts now) {
 static pln_ts after_hush(const sock_punch *punch, pln_ts at) {
     return at > punch->hush_until ? at : punch->hush_until;
 }
-
-#define HUSH_MARGIN PLN_MS(60)
-#define HUSHES_MAX 4
-
-/* Behind the first full requests of the many sockets (way.c), and a round trip. */
-#define RENEW_AFTER PLN_MS(1550)
-#define RENEW_AFTER_ONE_SHOT PLN_MS(300)
 
 sock_punch *pln_sock_punch_find(const pln_sock *sock, const pollen_key *peer) {
     for (size_t i = 0; i < sock->punch_count; i++) {
@@ -59,7 +61,7 @@ static void set_method(sock_punch *punch, pln_punch_method method) {
 
 /* ---- Ends ------------------------------------------------------------------------------------ */
 
-/* Planned anew, as more is known of the NATs, before it cost anything: as if it had not begun. */
+/* Called off before it cost anything: as if it had not begun. */
 static bool is_birthday_undone(const sock_punch *punch, pln_punch_end end) {
     return end == PLN_PUNCH_CANCELLED &&
            punch->spray_sent + punch->stats.sockets_opened <= PLN_BIRTHDAY_UNDONE_MAX;
@@ -320,8 +322,8 @@ static pln_ts step_at(const sock_punch *punch) {
         return PLN_TS_NEVER;
     }
     const pln_ladder_step *step = &punch->ladder.steps[punch->step];
-    bool again =
-        step->rung == PLN_RUNG_SCATTER_AGAIN; /* However late it became known that it may. */
+    /* However late it became known that it may. */
+    bool again = step->rung == PLN_RUNG_SCATTER_AGAIN;
     pln_ts at = pln_ts_add(again ? punch->scatter_at : punch->plan.at, step->after);
     return after_hush(punch, punch->retry_at > at ? punch->retry_at : at);
 }
@@ -575,8 +577,7 @@ void pln_sock_punch_try(pln_sock *sock, sock_punch *punch, sock_way *way, bool h
     punch->stats.tries++;
 }
 
-/* A handshake takes two round trips.  Its packets may be lost, so that the ways go on; but what
- * only costs waits.  Whoever forges the peer's address does not hold it up for long. */
+/* Packets of the handshake may be lost, so that the ways go on; but what only costs waits. */
 void pln_sock_punch_heard(pln_sock *sock, sock_punch *punch, sock_way *way, pln_ts now) {
     if (!way->was_heard && !way->is_open && punch->hushes < HUSHES_MAX) {
         punch->hushes++;

@@ -74,7 +74,6 @@ const pln_verb pln_verb_netcheck = {
     .run = run,
     .summary = "tell which NAT this node is behind, and how that is known",
     .help = "Nobody outside the cluster is asked: it is what connected peers see of this node.  A\n"
-            "guess is not made.  What was found out at an earlier time counts until peers "
-            "contradict it, and is\n"
-            "said to be remembered.\n",
+            "guess is not made.  What was found out at an earlier time counts until peers\n"
+            "contradict it, and is said to be remembered.\n",
 };

@@ -102,8 +102,8 @@ static void trigger(pln_coordinator *coordinator, const end *to, const end *othe
 
 /* How much earlier a message reaches the one than the other. */
 static pln_dur lead(const end *near, const end *far) {
-    const pln_dur lead = pln_ts_since(near->session.conn.rtt, far->session.conn.rtt) / 2;
-    return lead < PLN_COORDINATOR_HOLD_MAX ? lead : PLN_COORDINATOR_HOLD_MAX;
+    const pln_dur half = pln_ts_since(near->session.conn.rtt, far->session.conn.rtt) / 2;
+    return half < PLN_COORDINATOR_HOLD_MAX ? half : PLN_COORDINATOR_HOLD_MAX;
 }
 
 /* ---- Requests -------------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@ bool pln_outside_is_local(const pln_outside *outside, const pollen_addr *addr) {
     return pln_nat_is_local(&outside->observations, addr);
 }
 
-/* Two birthdays.  A NAT that seems to have gone back farther than that has begun anew. */
+/* What three birthdays begin.  A NAT that seems to have gone back farther has begun anew. */
 enum { OUR_FLOWS_MAX = 4096 };
 
 /* Where a NAT that counts is by now, as far as we know. */

@@ -88,14 +88,8 @@ static bool poll_try(sock_punch *punch, pln_sock_event *ret) {
     const size_t next = punch->tries_told;
     PLN_ASSERT(next < punch->stats.tries);
     describe(punch, PLN_SOCK_TRY, ret);
-<<<<<<< src/sock/events.c
     describe_way(punch, &punch->tries[next], punch->try_methods[next], ret);
-=======
-    ret->path = punch->tries[punch->tries_told];
-    ret->via = ret->path.via;
-    ret->method = punch->try_methods[punch->tries_told];
-    ret->heard = punch->try_heard[punch->tries_told];
->>>>>>> /tmp/land.new
+    ret->heard = punch->try_heard[next];
     punch->tries_told++;
     return true;
 }

@@ -43,24 +43,14 @@ typedef struct rhythm {
 
 /* clang-format off */
 static const rhythm rhythms[] = {
-<<<<<<< src/sock/way.c
     [SOCK_RHYTHM_MAIN]          = {1, 5, {0, LEAD_MS, 90, 140, 240, 440}, 200},
+    [SOCK_RHYTHM_PATIENT]       = {3, 3, {0, 100, 300, PATIENCE_MS}, 200},
     [SOCK_RHYTHM_NEAR]          = {0, 4, {0, 50, 100, 200, 400}, 200},
     [SOCK_RHYTHM_PREDICTED]     = {1, 4, {0, LEAD_MS, 100, 200, 400}, 400},
     [SOCK_RHYTHM_SCATTERED]     = {1, 4, {0, LEAD_MS, 90, 200, 400}, 300},
     [SOCK_RHYTHM_MANY]          = {2, 3, {0, 450, 1400, 1900}, 600},
     [SOCK_RHYTHM_MANY_BOLD]     = {1, 4, {0, 100, 450, 1400, 1900}, 600},
     [SOCK_RHYTHM_MANY_LATER]    = {1, 3, {0, 450, 1400, 1900}, 600},
-=======
-    [SOCK_RHYTHM_MAIN]      = {1, 5, {0, LEAD_MS, 90, 140, 240, 440}, 200},
-    [SOCK_RHYTHM_PATIENT]   = {3, 3, {0, 100, 300, PATIENCE_MS}, 200},
-    [SOCK_RHYTHM_NEAR]      = {0, 4, {0, 50, 100, 200, 400}, 200},
-    [SOCK_RHYTHM_PREDICTED] = {1, 4, {0, LEAD_MS, 100, 200, 400}, 400},
-    [SOCK_RHYTHM_SCATTERED] = {1, 4, {0, LEAD_MS, 90, 200, 400}, 300},
-    [SOCK_RHYTHM_MANY]      = {2, 3, {0, 450, 1400, 1900}, 600},
-    [SOCK_RHYTHM_MANY_BOLD]  = {1, 4, {0, 100, 450, 1400, 1900}, 600},
-    [SOCK_RHYTHM_MANY_LATER] = {1, 3, {0, 450, 1400, 1900}, 600},
->>>>>>> /tmp/land.new
     [SOCK_RHYTHM_MANY_ONE_SHOT] = {1, 3, {0, LEAD_MS, 240, 1000}, 1000},
     [SOCK_RHYTHM_RENEWED]       = {0, 1, {0, 250}, 1000},
     [SOCK_RHYTHM_HEARD]         = {0, 4, {0, 50, 100, 200, 400}, 200},

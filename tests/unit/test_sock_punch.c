@@ -52,6 +52,41 @@ static void an_opener_of_two_hops_comes_40_ms_before_all_else(void **state) {
     assert_int_equal(rig->sent[1].to.ttl, 0);
 }
 
+/* What we send must not be at the peer's NAT before the peer has sent, and its trigger may be lost;
+ * but our own firewall is to be open when it comes. */
+static void a_patient_side_sends_openers_alone_for_a_second(void **state) {
+    sock_rig *rig = *state;
+    pln_punch_plan plan = sock_rig_plan(rig);
+    plan.ours.mapping = POLLEN_NAT_MAPPING_NONE;
+    plan.theirs = (pln_nat_brief){.mapping = POLLEN_NAT_MAPPING_UNKNOWN};
+    plan.patient = true;
+    sock_rig_start(rig, &plan);
+    sock_rig_run_to(rig, 999);
+    assert_int_equal(rig->sent_count, 3);
+    for (size_t i = 0; i < rig->sent_count; i++) {
+        assert_int_equal(rig->sent[i].to.ttl, 2);
+    }
+    assert_int_equal(sock_rig_count(rig, PLN_SOCK_TRY), 0);
+    assert_int_equal(sock_rig_count(rig, PLN_SOCK_OPEN_SOCKET), 0);
+    sock_rig_run_to(rig, 1070); /* A tenth of the pause, at most, is jitter. */
+    assert_true(rig->sent_count > 3);
+    assert_int_equal(rig->sent[3].to.ttl, 0);
+    assert_int_equal(sock_rig_count(rig, PLN_SOCK_TRY), 1);
+}
+
+static void a_patient_side_answers_at_once(void **state) {
+    sock_rig *rig = *state;
+    pln_punch_plan plan = sock_rig_plan(rig);
+    plan.ours.mapping = POLLEN_NAT_MAPPING_NONE;
+    plan.patient = true;
+    sock_rig_start(rig, &plan);
+    sock_rig_run_to(rig, 30);
+    sock_rig_hear_request(rig, PLN_VIA_MAIN, PEER);
+    assert_int_equal(rig->sent[1].probe.kind, PLN_PROBE_RESPONSE);
+    assert_int_equal(rig->sent[2].probe.kind, PLN_PROBE_REQUEST);
+    assert_int_equal(rig->sent[2].to.ttl, 0);
+}
+
 static void a_planned_moment_is_waited_for(void **state) {
     sock_rig *rig = *state;
     pln_punch_plan plan = sock_rig_plan(rig);
@@ -732,6 +767,8 @@ static void for_a_peer_of_one_shot_the_spray_begins_at_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         RULE(an_opener_of_two_hops_comes_40_ms_before_all_else),
+        RULE(a_patient_side_sends_openers_alone_for_a_second),
+        RULE(a_patient_side_answers_at_once),
         RULE(a_planned_moment_is_waited_for),
         RULE(requests_are_repeated_until_the_deadline),
         RULE(an_address_on_the_lan_needs_no_opener),

@@ -153,6 +153,10 @@ class Case(unittest.TestCase):
             return value["state"] == "mapped" and value
         return wait_for("the port is mapped", look, LATE_S)
 
+    def asked_anew_never(self, node):
+        """What it had was kept all the time.  A router may answer before a busy node has told that it asks."""
+        self.assertLessEqual(node.log_text().count("port mapping: asking"), 1)
+
     def test_a_port_is_mapped_used_renewed_and_given_back(self):
         # Both routers choose another port for every peer, at random, and there is no third node to introduce these
         # two: without a port that the router forwards they never meet.
@@ -173,7 +177,7 @@ class Case(unittest.TestCase):
             pause(1)
             self.assertEqual(node.mapping()["state"], "mapped")
         self.assertEqual(set(router.forwards()), {place.a.port})
-        self.assertEqual(node.log_text().count("port mapping: asking"), 1)
+        self.asked_anew_never(node)
 
         node.run("down")
         self.assertEqual(router.forwards(), {})
@@ -198,7 +202,7 @@ class Case(unittest.TestCase):
         router.restart()
         # Not by renewal, which is due after ten minutes.
         wait_for("the port is mapped again", router.forwards, LATE_S)
-        self.assertEqual(node.log_text().count("port mapping: asking"), 1)
+        self.asked_anew_never(node)
 
     def test_a_node_that_was_killed_gets_its_port_again(self):
         folder, place, router = self.lab("plain", "public")

@@ -89,8 +89,10 @@ def _mapped(filtering, hairpin_address):
     return _table(_entering(*passing), _own(), *chains, sets=_MAPPINGS)
 
 
-def _counter(expression):
-    return _plain(_own(), f"meta l4proto udp masquerade to :{expression}")
+def _counter(ports):
+    """By a table: nft of Debian 13 takes no bare number for a port."""
+    table = ", ".join(f"{i} : {port}" for i, port in enumerate(ports))
+    return _plain(_own(), f"meta l4proto udp masquerade to :numgen inc mod {SEQUENTIAL_PORTS} map {{ {table} }}")
 
 
 def rules(model, hairpin_address=None):
@@ -106,10 +108,11 @@ def rules(model, hairpin_address=None):
     if model == "edm_random":
         return _plain(_own(), "masquerade fully-random")
     if model == "edm_seq":
-        ports = ", ".join(f"{i} : {SEQUENTIAL_FIRST + i}" for i in range(SEQUENTIAL_PORTS))
-        return _counter(f"numgen inc mod {SEQUENTIAL_PORTS} map {{ {ports} }}")
+        return _counter(range(SEQUENTIAL_FIRST, SEQUENTIAL_FIRST + SEQUENTIAL_PORTS))
     if model == "edm_stride256":
-        return _counter("numgen inc mod 20000 offset 30000")
+        # As of a NAT that counts in the other order of bytes.
+        return _counter(port % 256 * 256 + port // 256
+                        for port in range(SEQUENTIAL_FIRST, SEQUENTIAL_FIRST + SEQUENTIAL_PORTS))
     if model == "noudp":
         return _table(_chain("passing", "filter", "forward", "filter", "meta l4proto udp drop"), _leaving("masquerade"))
     if model == "firewall":

@@ -36,9 +36,10 @@ typedef struct pln_hole_kind {
     bool unasked; /* Only others want the peer and us to meet. */
 } pln_hole_kind;
 
-/* Dials along it, at once or, when it is shared or another way is being tried that is no less sure,
- * a moment later; nothing when it is there already, the peer has a session, there are
- * PLN_HOLES_MAX, or PLN_HOLES_UNASKED_MAX unasked ones, or no memory is. */
+/* Dials along it, at once or, when it is shared or other ways of the peer's are there, a moment
+ * later: the longer, the more there are and the surer they are.  One that is there already is
+ * dialled sooner for being sure now.  Nothing when the peer has a session, there are PLN_HOLES_MAX,
+ * or PLN_HOLES_UNASKED_MAX unasked ones, or no memory is. */
 void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path,
                    pln_hole_kind kind, pln_now now);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The plan of a punch: from what a trigger says, and what else is known, where the peer may be,
- * what both NATs are, and when to begin.
+ * what both NATs are, and whether the first step is ours.
  */
 #ifndef PLN_NODE_PLAN_H
 #define PLN_NODE_PLAN_H

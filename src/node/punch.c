@@ -81,12 +81,14 @@ static bool is_unasked(const pln_punching *punching, const pollen_key *peer) {
 }
 
 /* To a peer without NAT nothing has to be opened first; by IPv6 there may be a firewall. */
+static bool is_wide_open(const pln_punch_plan *to) {
+    return to->target_count > 0 && to->theirs.mapping == POLLEN_NAT_MAPPING_NONE &&
+           pollen_addr_is_ipv4(&to->targets[0].addr) && !pln_addr_is_private(&to->targets[0].addr);
+}
+
 static void dial_outright(pln_punching *punching, const pln_punch_plan *to, pln_now now) {
-    const bool wide_open =
-        to->theirs.mapping == POLLEN_NAT_MAPPING_NONE && pollen_addr_is_ipv4(&to->targets[0].addr);
     const pln_path path = {.via = PLN_VIA_MAIN, .remote = to->targets[0].addr};
-    if (wide_open && to->target_count > 0 && !pln_addr_is_private(&path.remote) &&
-        !pln_holes_has(&punching->holes, &to->peer, &path) &&
+    if (is_wide_open(to) && !pln_holes_has(&punching->holes, &to->peer, &path) &&
         pln_sock_may_try(punching->sock, &to->peer, &path.remote, now.mono)) {
         pln_holes_add(&punching->holes, &to->peer, &path,
                       (pln_hole_kind){.shared = to->ours.mapping == POLLEN_NAT_MAPPING_NONE,

@@ -72,8 +72,8 @@ typedef struct pln_punch_plan {
     bool hearsay;           /* That there is such a peer is others' word alone. */
     bool patient;  /* The peer gets through to us, if it was told to: openers alone go at first. */
     bool one_shot; /* The peer sends each probe once, at the start, as the reference does. */
-    pln_dur rtt;   /* Between the two, as far as is known: both sides should be told about the
-                      * same, as their steps follow from it.  0: not known. */
+    pln_dur rtt;   /* Between the two, as far as is known: both sides should be told about the same,
+                    * as their steps follow from it.  0: not known. */
     pln_ts at;     /* Both sides fire then; a time gone by means now. */
     pln_ts deadline; /* No probe is sent from then on. */
 } pln_punch_plan;

@@ -74,7 +74,7 @@ static void an_address_gets_what_one_peer_would(void **state) {
     assert_in_range(sent, 1300, 2600 + 60 * 26);
 }
 
-static void a_ipv6_house_is_one_address(void **state) {
+static void an_ipv6_house_is_one_address(void **state) {
     sock_rig *rig = *state;
     size_t sent = 0;
     for (unsigned i = 0; i < 400; i++) {
@@ -314,7 +314,7 @@ static void invented_peers_do_not_shorten_our_pauses(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         RULE(an_address_gets_what_one_peer_would),
-        RULE(a_ipv6_house_is_one_address),
+        RULE(an_ipv6_house_is_one_address),
         RULE(another_address_has_a_budget_of_its_own),
         RULE(what_we_want_ourselves_pays_nothing),
         RULE(hearsay_that_we_want_pays_as_well),

@@ -24,7 +24,7 @@ from topology import Topology
 PLN = ""
 LATE_S = 120
 # The shortest that miniupnpd can be told to grant at most and a node takes for a mapping, and what it asks for.
-SHORT_S, LONG_S = 62, 1200
+SHORT_S, LONG_S = 122, 1200
 # No address of the documentation's ranges: miniupnpd refuses to map a port of any address that is not of the wide
 # world.  It is so only within this namespace.
 WAN, CORE = "11.0.0.2", "11.0.0.1"
@@ -49,7 +49,7 @@ enable_upnp=no
 secure_mode=yes
 system_uptime=no
 uuid=00000000-0000-0000-0000-000000000000
-min_lifetime=60
+min_lifetime=120
 upnp_table_name=miniupnpd
 upnp_nat_table_name=miniupnpd
 upnp_forward_chain=mapped

@@ -61,24 +61,25 @@ static void done(pln_write *write, pollen_mesh *mesh) {
     if (write->err != POLLEN_OK && write->err != POLLEN_ECLOSED) {
         pln_logf(&mesh->log, PLN_LOG_WARN, "run", "what NAT this is: %s", write->words);
     }
+    mesh->nat_file.under_way = false;
     pln_free(write);
 }
 
 void pln_nat_file_step(pollen_mesh *mesh) {
+    pln_nat_file *file = &mesh->nat_file;
     pln_nat_memory memory;
-    if (!pln_node_take_nat_memory(mesh->node, &memory) || mesh->nat_file.path == NULL) {
+    if (file->under_way || !pln_node_take_nat_memory(mesh->node, &memory) || file->path == NULL) {
         return;
     }
     nat_write *job = pln_calloc(1, sizeof *job);
     if (job == NULL) {
         return; /* Kept with the next change. */
     }
-    *job = (nat_write){.write = {.path = mesh->nat_file.path,
-                                 .mode = PLN_MODE_SECRET,
-                                 .encode = encode,
-                                 .done = done},
-                       .memory = memory};
-    if (!pln_writer_push(&mesh->writer, &job->write)) {
+    *job = (nat_write){
+        .write = {.path = file->path, .mode = PLN_MODE_SECRET, .encode = encode, .done = done},
+        .memory = memory};
+    file->under_way = pln_writer_push(&mesh->writer, &job->write);
+    if (!file->under_way) {
         pln_free(job);
     }
 }

@@ -7,7 +7,8 @@
 #include <pollen/mesh.h>
 
 typedef struct pln_nat_file {
-    char *path; /* NULL: nothing is kept. */
+    char *path;     /* NULL: nothing is kept. */
+    bool under_way; /* A write: what changes meanwhile waits for its end. */
 } pln_nat_file;
 
 /* state_dir may be NULL.  Errors: POLLEN_ENOMEM, POLLEN_EINVAL (too long) */
@@ -17,7 +18,8 @@ void pln_nat_file_fini(pln_nat_file *file); /* Accepts a zeroed one. */
 /* Before the loop begins. */
 void pln_nat_file_load(pollen_mesh *mesh);
 
-/* At the end of a turn: writes what is new. */
+/* At the end of a turn: writes what is new, one write at a time, because peers decide how often the
+ * NAT seems another, and the disk is there for revocations and invites as well. */
 void pln_nat_file_step(pollen_mesh *mesh);
 
 #endif

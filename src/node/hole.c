@@ -18,6 +18,8 @@
 /* One that is sure waits less for one at another address that is not: often both are good. */
 #define STAGGER_SURE PLN_MS(50)
 
+#define WAIT_MAX PLN_S(1) /* All in all: a punch has five. */
+
 #define DIAL_TIME PLN_S(3)
 
 struct pln_hole {
@@ -95,7 +97,7 @@ static pln_dur wait_of(const pln_holes *holes, const pln_hole *hole) {
             wait += wait_for(hole, other);
         }
     }
-    return wait;
+    return wait < WAIT_MAX ? wait : WAIT_MAX;
 }
 
 static void plan(pln_holes *holes, pln_hole *hole, pln_now now) {
@@ -106,15 +108,17 @@ static void plan(pln_holes *holes, pln_hole *hole, pln_now now) {
     }
 }
 
-/* What waited for other ways has turned out to be open. */
-static void make_sure(pln_holes *holes, pln_hole *hole, pln_now now) {
-    if (hole->kind.sure || hole->op != 0) {
-        return;
-    }
-    hole->kind.sure = true;
-    if (pln_ts_add(now.mono, wait_of(holes, hole)) < hole->timer.at) {
+/* There is less to wait for than there was. */
+static void hurry(pln_holes *holes, pln_hole *hole, pln_now now) {
+    if (hole->op == 0 && pln_ts_add(now.mono, wait_of(holes, hole)) < hole->timer.at) {
         plan(holes, hole, now);
     }
+}
+
+/* What waited for other ways has turned out to be open. */
+static void make_sure(pln_holes *holes, pln_hole *hole, pln_now now) {
+    hole->kind.sure = true;
+    hurry(holes, hole, now);
 }
 
 void pln_holes_add(pln_holes *holes, const pollen_key *peer, const pln_path *path,
@@ -149,16 +153,30 @@ void pln_holes_drop(pln_holes *holes, const pollen_key *peer) {
     }
 }
 
-void pln_holes_dialled(pln_holes *holes, const pln_mesh_event *event, pln_now now) {
-    pln_hole *hole, *next;
-    DL_FOREACH_SAFE(holes->list, hole, next) {
-        if (hole->op == event->op) {
-            if (event->err != POLLEN_OK) {
-                pln_sock_hole_failed(holes->sock, &hole->peer, &hole->path, now.mono);
-            }
-            destroy(holes, hole);
-            return;
+/* Others of the peer that waited for it go sooner. */
+static void fail(pln_holes *holes, pln_hole *failed, pln_now now) {
+    const pollen_key peer = failed->peer;
+    pln_sock_hole_failed(holes->sock, &peer, &failed->path, now.mono);
+    destroy(holes, failed);
+    pln_hole *hole;
+    DL_FOREACH(holes->list, hole) {
+        if (pln_key_equal(&hole->peer, &peer)) {
+            hurry(holes, hole, now);
         }
+    }
+}
+
+void pln_holes_dialled(pln_holes *holes, const pln_mesh_event *event, pln_now now) {
+    pln_hole *hole;
+    DL_FOREACH(holes->list, hole) {
+        if (hole->op == event->op) {
+            break;
+        }
+    }
+    if (hole != NULL && event->err != POLLEN_OK) {
+        fail(holes, hole, now);
+    } else if (hole != NULL) {
+        destroy(holes, hole);
     }
 }
 

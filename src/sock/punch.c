@@ -267,7 +267,8 @@ static bool take_birthday(pln_sock *sock, sock_punch *punch, pln_ts now) {
         memory->addr = punch->aim;
         return true;
     }
-    pln_ts give_up = pln_ts_add(punch->plan.at, HELD_AFTER);
+    pln_dur patience = punch->plan.patient ? PLN_PUNCH_PATIENCE : 0;
+    pln_ts give_up = pln_ts_add(punch->plan.at, patience + HELD_AFTER);
     if (pln_ts_reached(give_up, now)) {
         hold(sock, punch, allowed_at, now);
     } else {

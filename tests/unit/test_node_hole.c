@@ -54,6 +54,29 @@ static void what_is_sure_waits_little_for_a_guess(void **state) {
     assert_int_equal(next_in_ms(f), 50);
 }
 
+static void many_guesses_wait_for_a_second_at_most(void **state) {
+    nw_fixture *f = *state;
+    for (uint8_t host = 1; host <= 12; host++) {
+        add(f, host, 1000, guess);
+    }
+    f->now.mono += PLN_S(1);
+    pln_holes_handle_timeout(holes_of(f), f->now);
+    assert_int_equal(next_in_ms(f), -1);
+    assert_int_equal(holes_of(f)->count, 12);
+}
+
+static void a_dial_that_failed_is_not_waited_for(void **state) {
+    nw_fixture *f = *state;
+    add(f, 1, 1000, guess);
+    add(f, 2, 1000, guess);
+    f->now.mono += PLN_MS(100);
+    const pln_mesh_event failed = {
+        .kind = PLN_MESH_OP_DONE, .op = PLN_OP_NODE | PLN_OP_HOLE | 1, .err = POLLEN_ETIMEDOUT};
+    pln_holes_dialled(holes_of(f), &failed, f->now);
+    assert_int_equal(holes_of(f)->count, 1);
+    assert_int_equal(next_in_ms(f), -1);
+}
+
 /* The peer's NAT has another port for us than the one that was guessed. */
 static void another_port_that_is_sure_does_not_wait(void **state) {
     nw_fixture *f = *state;
@@ -106,6 +129,8 @@ int main(void) {
         TEST(the_first_way_is_dialled_at_once),
         TEST(one_guess_is_dialled_after_the_other),
         TEST(what_is_sure_waits_little_for_a_guess),
+        TEST(many_guesses_wait_for_a_second_at_most),
+        TEST(a_dial_that_failed_is_not_waited_for),
         TEST(another_port_that_is_sure_does_not_wait),
         TEST(a_waiting_guess_that_turns_out_sure_goes_sooner),
         TEST(the_larger_key_leaves_the_first_dial_to_the_other),

@@ -23,8 +23,17 @@ from topology import Topology
 
 PLN = ""
 LATE_S = 120
-# The shortest that miniupnpd can be told to grant at most and a node takes for a mapping, and what it asks for.
-SHORT_S, LONG_S = 122, 1200
+
+
+def shortest_life():
+    """The shortest that miniupnpd can be told to grant at most and a node takes for a mapping: that of Debian 12 takes a
+    minute, later ones two."""
+    query = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "miniupnpd-nftables"], capture_output=True, text=True,
+                           check=False)
+    return 62 if query.stdout.startswith("2.3.1-") else 122
+
+
+SHORT_S, LONG_S = shortest_life(), 1200  # The longer one is what a node asks for.
 # No address of the documentation's ranges: miniupnpd refuses to map a port of any address that is not of the wide
 # world.  It is so only within this namespace.
 WAN, CORE = "11.0.0.2", "11.0.0.1"
@@ -49,7 +58,7 @@ enable_upnp=no
 secure_mode=yes
 system_uptime=no
 uuid=00000000-0000-0000-0000-000000000000
-min_lifetime=120
+min_lifetime={SHORT_S - 2}
 upnp_table_name=miniupnpd
 upnp_nat_table_name=miniupnpd
 upnp_forward_chain=mapped

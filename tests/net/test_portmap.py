@@ -26,10 +26,10 @@ LATE_S = 120
 
 
 def shortest_life():
-    """The shortest that miniupnpd can be told to grant at most and a node takes for a mapping: that of Debian 12 takes a
-    minute, later ones two."""
-    query = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "miniupnpd-nftables"], capture_output=True, text=True,
-                           check=False)
+    """The shortest that miniupnpd can be told to grant at most and a node takes for a mapping: that of Debian 12 takes
+    a minute, later ones two."""
+    query = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "miniupnpd-nftables"],
+                           capture_output=True, text=True, check=False)
     return 62 if query.stdout.startswith("2.3.1-") else 122
 
 

@@ -19,6 +19,21 @@ static inline void fuzz_failed(const char *expr, int line) {
     abort();
 }
 
+/* What is left of the bytes that a target takes its decisions from. */
+typedef struct fuzz_input {
+    const uint8_t *data;
+    size_t size;
+} fuzz_input;
+
+/* The next byte; 0 past the end. */
+static inline uint8_t fuzz_take(fuzz_input *in) {
+    if (in->size == 0) {
+        return 0;
+    }
+    in->size--;
+    return *in->data++;
+}
+
 /* Reads bytes and gives what writing the result makes of it; false when they are refused. */
 typedef bool (*fuzz_recode)(const uint8_t *data, size_t size, pln_bytes *ret);
 

@@ -13,19 +13,6 @@
 
 enum { STEPS_MAX = 200, PORT = 60611 };
 
-typedef struct input {
-    const uint8_t *data;
-    size_t size;
-} input;
-
-static uint8_t take(input *in) {
-    if (in->size == 0) {
-        return 0;
-    }
-    in->size--;
-    return *in->data++;
-}
-
 typedef struct world {
     pln_rng_seeded seeded;
     pln_portmap pm;
@@ -89,8 +76,8 @@ static void hear(world *w, const uint8_t *data, size_t size) {
     free(copy);
 }
 
-static void inject(world *w, input *in) {
-    size_t size = take(in) % 80;
+static void inject(world *w, fuzz_input *in) {
+    size_t size = fuzz_take(in) % 80;
     size = size < in->size ? size : in->size;
     hear(w, in->data, size);
     in->data += size;
@@ -98,36 +85,36 @@ static void inject(world *w, input *in) {
 }
 
 /* An answer to what was asked last, with some of it as the input wants. */
-static void answer(world *w, input *in) {
+static void answer(world *w, fuzz_input *in) {
     uint8_t bytes[60] = {0};
     size_t size = w->last_size;
     memcpy(bytes, w->last, size);
     bytes[1] |= 0x80;
-    bytes[3] = take(in) % 16;
+    bytes[3] = fuzz_take(in) % 16;
     if (size == 60) {
-        bytes[6] = take(in);
-        bytes[11] = take(in);
-        bytes[43] = take(in);
-        bytes[56] = take(in);
+        bytes[6] = fuzz_take(in);
+        bytes[11] = fuzz_take(in);
+        bytes[43] = fuzz_take(in);
+        bytes[56] = fuzz_take(in);
     } else {
         size = size == 2 ? 12 : 16;
-        bytes[7] = take(in);
-        bytes[8] = size == 12 ? take(in) : w->last[4];
+        bytes[7] = fuzz_take(in);
+        bytes[8] = size == 12 ? fuzz_take(in) : w->last[4];
         bytes[9] = w->last[5];
-        bytes[10] = take(in);
-        bytes[14] = take(in);
+        bytes[10] = fuzz_take(in);
+        bytes[14] = fuzz_take(in);
     }
     hear(w, bytes, size);
 }
 
-static void step(world *w, input *in) {
-    const uint8_t what = take(in);
+static void step(world *w, fuzz_input *in) {
+    const uint8_t what = fuzz_take(in);
     switch (what % 8) {
     case 0:
-        pass(w, PLN_MS(250) * take(in));
+        pass(w, PLN_MS(250) * fuzz_take(in));
         break;
     case 1:
-        pass(w, PLN_S(30) * take(in));
+        pass(w, PLN_S(30) * fuzz_take(in));
         break;
     case 2:
         inject(w, in);
@@ -155,7 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     pln_portmap_init(&w.pm, &rng);
     set_network(&w, 0);
     drain(&w);
-    input in = {.data = data, .size = size};
+    fuzz_input in = {.data = data, .size = size};
     for (int i = 0; i < STEPS_MAX && in.size > 0; i++) {
         step(&w, &in);
     }

@@ -13,19 +13,6 @@
 #include "sock/sock.h"
 #include "support/sock_drain.h"
 
-typedef struct input {
-    const uint8_t *data;
-    size_t size;
-} input;
-
-static uint8_t take(input *in) {
-    if (in->size == 0) {
-        return 0;
-    }
-    in->size--;
-    return *in->data++;
-}
-
 enum { PEERS = 4, RECENT = 32 };
 
 typedef struct world {
@@ -124,9 +111,9 @@ static void start(world *w, uint8_t number, uint8_t natures, uint8_t whose) {
 }
 
 /* Any bytes, from any address, in a block of their own size. */
-static void inject(world *w, input *in) {
-    uint8_t from = take(in);
-    size_t size = take(in) % 40;
+static void inject(world *w, fuzz_input *in) {
+    uint8_t from = fuzz_take(in);
+    size_t size = fuzz_take(in) % 40;
     size = size < in->size ? size : in->size;
     uint8_t *data = malloc(size > 0 ? size : 1);
     FUZZ_CHECK(data != NULL);
@@ -160,25 +147,25 @@ static void mirror(world *w, uint8_t which, uint8_t how) {
     pln_sock_handle_probe(w->sock, &datagram, w->now);
 }
 
-static void step(world *w, input *in) {
-    uint8_t what = take(in);
+static void step(world *w, fuzz_input *in) {
+    uint8_t what = fuzz_take(in);
     switch (what % 6) {
     case 0:
-        start(w, what / 6 % PEERS, take(in), what / 6 / PEERS);
+        start(w, what / 6 % PEERS, fuzz_take(in), what / 6 / PEERS);
         break;
     case 1:
-        pass(w, PLN_MS(take(in)) * 4);
+        pass(w, PLN_MS(fuzz_take(in)) * 4);
         break;
     case 2:
     case 3:
         inject(w, in);
         break;
     case 4:
-        mirror(w, take(in), take(in));
+        mirror(w, fuzz_take(in), fuzz_take(in));
         break;
     case 5: {
         pollen_key peer = {.bytes = {(uint8_t)(what / 6 % PEERS + 1)}};
-        pln_path path = {.via = take(in), .remote = peer_addr(0, 40000)};
+        pln_path path = {.via = fuzz_take(in), .remote = peer_addr(0, 40000)};
         (void)pln_sock_won(w->sock, &peer, &path, w->now);
         break;
     }
@@ -192,7 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     w.now = PLN_S(1000);
     pln_sock_config config = {.rng = pln_rng_from_seed(&w.seeded, 7), .sockets_max = 64};
     FUZZ_CHECK(pln_sock_create(&config, &w.sock) == POLLEN_OK);
-    input in = {.data = data, .size = size};
+    fuzz_input in = {.data = data, .size = size};
     for (int i = 0; in.size > 0 && i < 64; i++) {
         step(&w, &in);
     }

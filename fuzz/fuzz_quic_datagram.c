@@ -10,19 +10,6 @@
 #include "fuzz.h"
 #include "support/quic_pair.h"
 
-typedef struct input {
-    const uint8_t *data;
-    size_t size;
-} input;
-
-static uint8_t take(input *in) {
-    if (in->size == 0) {
-        return 0;
-    }
-    in->size--;
-    return *in->data++;
-}
-
 enum { DAMAGES = 16 };
 
 /* What happens to the next packets: each byte pair is a place and a change. */
@@ -54,8 +41,8 @@ static bool damage(quic_pair *pair, quic_node *from, pln_datagram *packet, uint8
     return true;
 }
 
-static void inject(quic_pair *pair, input *in, const pln_path *from, quic_node *to) {
-    size_t size = (size_t)take(in) << 8 | take(in);
+static void inject(quic_pair *pair, fuzz_input *in, const pln_path *from, quic_node *to) {
+    size_t size = (size_t)fuzz_take(in) << 8 | fuzz_take(in);
     size = size < in->size ? size : in->size;
     /* Short inputs must be able to make packets of full size. */
     static uint8_t packet[1400];
@@ -70,10 +57,10 @@ static void inject(quic_pair *pair, input *in, const pln_path *from, quic_node *
     quic_pair_inject(pair, from, to, packet, pad ? sizeof(packet) : copied);
 }
 
-static void step(quic_pair *pair, input *in, damages *d) {
+static void step(quic_pair *pair, fuzz_input *in, damages *d) {
     quic_node *a = &pair->nodes[0];
     quic_node *b = &pair->nodes[1];
-    uint8_t what = take(in);
+    uint8_t what = fuzz_take(in);
     pln_path stranger = quic_pair_stranger(what, 1);
     switch (what % 8) {
     case 0:
@@ -90,12 +77,12 @@ static void step(quic_pair *pair, input *in, damages *d) {
         break;
     case 4:
         for (d->count = 0; d->count < DAMAGES && d->count <= what / 8u; d->count++) {
-            d->place[d->count] = take(in);
-            d->change[d->count] = take(in);
+            d->place[d->count] = fuzz_take(in);
+            d->change[d->count] = fuzz_take(in);
         }
         break;
     case 5:
-        if (quic_node_send((what & 8) != 0 ? a : b, 1u + take(in), what) == POLLEN_OK) {
+        if (quic_node_send((what & 8) != 0 ? a : b, 1u + fuzz_take(in), what) == POLLEN_OK) {
             quic_pair_settle(pair);
         }
         break;
@@ -129,7 +116,7 @@ static void check_end(quic_pair *pair) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static quic_pair pair;
     damages d = {.count = 0};
-    input in = {data, size};
+    fuzz_input in = {data, size};
     quic_pair_init(&pair, 1);
     (void)quic_pair_add(&pair, NULL);
     quic_node *b = quic_pair_add(&pair, NULL);

@@ -28,6 +28,14 @@ class Failure(Exception):
     """Something did not do what it should; the text says what."""
 
 
+def program(usage):
+    """The first argument, the program under test, in a place where no other one is: the entry of a file of tests."""
+    private()
+    if len(sys.argv) < 2:
+        sys.exit(usage)
+    return os.path.abspath(sys.argv.pop(1))
+
+
 def skip(why):
     print(f"SKIP: {why}")
     sys.exit(SKIPPED)

@@ -254,10 +254,7 @@ class Case(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    space.private()
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
+    PLN = space.program(__doc__)
     if _program() is None:
         space.skip("miniupnpd is missing: install miniupnpd-nftables")
-    PLN = os.path.abspath(sys.argv.pop(1))
     unittest.main(verbosity=2)

@@ -95,8 +95,5 @@ class Punch(Case):
 
 
 if __name__ == "__main__":
-    space.private()
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    PUNCHER = sys.argv.pop(1)
+    PUNCHER = space.program(__doc__)
     unittest.main()

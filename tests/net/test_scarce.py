@@ -68,8 +68,5 @@ class Bench(trial.Bench):
 
 
 if __name__ == "__main__":
-    space.private()
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    PLN = os.path.abspath(sys.argv.pop(1))
+    PLN = space.program(__doc__)
     unittest.main(verbosity=2)

@@ -365,8 +365,5 @@ class Far(Case):
 
 
 if __name__ == "__main__":
-    space.private()
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    FORWARDER = sys.argv.pop(1)
+    FORWARDER = space.program(__doc__)
     unittest.main()

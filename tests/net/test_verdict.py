@@ -106,8 +106,5 @@ class Case(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    space.private()
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    PLN = os.path.abspath(sys.argv.pop(1))
+    PLN = space.program(__doc__)
     unittest.main(verbosity=2)

@@ -30,6 +30,16 @@ void sock_rig_destroy(sock_rig *rig) {
     free(rig);
 }
 
+int sock_rig_set_up(void **state) {
+    *state = sock_rig_create();
+    return 0;
+}
+
+int sock_rig_tear_down(void **state) {
+    sock_rig_destroy(*state);
+    return 0;
+}
+
 static void answer_open(sock_rig *rig, uint32_t via) {
     if (rig->open == rig->fd_max) {
         pln_sock_socket_failed(rig->sock, via, rig->now);
@@ -109,6 +119,14 @@ pln_punch_plan sock_rig_plan(const sock_rig *rig) {
         .at = rig->now,
         .deadline = rig->now + PLN_S(3),
     };
+}
+
+pln_punch_plan sock_rig_plan_for(const sock_rig *rig, pollen_nat_mapping ours,
+                                 pollen_nat_mapping theirs) {
+    pln_punch_plan plan = sock_rig_plan(rig);
+    plan.ours.mapping = ours;
+    plan.theirs.mapping = theirs;
+    return plan;
 }
 
 void sock_rig_start(sock_rig *rig, const pln_punch_plan *plan) {

@@ -36,6 +36,11 @@ sock_rig *sock_rig_create(void);
 sock_rig *sock_rig_create_with(pln_sock_config config); /* Its rng is filled in. */
 void sock_rig_destroy(sock_rig *rig);
 
+/* Each rule is tried on a rig of its own, which is its state. */
+int sock_rig_set_up(void **state);
+int sock_rig_tear_down(void **state);
+#define RULE(test) cmocka_unit_test_setup_teardown(test, sock_rig_set_up, sock_rig_tear_down)
+
 /* Runs to `ms` milliseconds after the start, waking up whenever the engine asks for it. */
 void sock_rig_run_to(sock_rig *rig, uint64_t ms);
 void sock_rig_drain(sock_rig *rig); /* Sends and tells what is due now. */
@@ -46,6 +51,10 @@ pollen_key sock_rig_key(uint8_t number);
 
 /* A plan for peer 1 at 198.51.100.2:40000, both NATs easy, from now for 3 s. */
 pln_punch_plan sock_rig_plan(const sock_rig *rig);
+
+/* The same between other NATs. */
+pln_punch_plan sock_rig_plan_for(const sock_rig *rig, pollen_nat_mapping ours,
+                                 pollen_nat_mapping theirs);
 
 /* Fails the test when the punch does not start; drains. */
 void sock_rig_start(sock_rig *rig, const pln_punch_plan *plan);

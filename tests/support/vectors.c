@@ -47,3 +47,8 @@ void vectors_fixed(const json_t *row, const char *key, uint8_t *ret, size_t size
         fail_msg("\"%s\" is not %zu bytes: %s", key, size, hex);
     }
 }
+
+int vectors_unload(void **state) {
+    json_decref(*state);
+    return 0;
+}

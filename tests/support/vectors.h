@@ -19,6 +19,9 @@
 /* Owner: the caller (json_decref). */
 json_t *vectors_load(const char *name);
 
+/* For a group of tests whose state was loaded so. */
+int vectors_unload(void **state);
+
 /* Borrowed from the object. */
 const char *vectors_text(const json_t *row, const char *key);
 

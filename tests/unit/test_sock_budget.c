@@ -13,16 +13,6 @@
 
 #define VICTIM "198.51.100.2:40000"
 
-static int set_up(void **state) {
-    *state = sock_rig_create();
-    return 0;
-}
-
-static int tear_down(void **state) {
-    sock_rig_destroy(*state);
-    return 0;
-}
-
 /* From now for five seconds: a peer nobody has heard of, behind a NAT nobody knows, so that all
  * there is of a birthday is tried. */
 static pln_punch_plan plan_of(const sock_rig *rig, unsigned peer, const char *at) {
@@ -308,8 +298,6 @@ static void invented_peers_do_not_shorten_our_pauses(void **state) {
     assert_int_equal(over->end, PLN_PUNCH_HELD);
     assert_in_range(over->stats.retry_at - rig->start, PLN_S(142), PLN_S(143));
 }
-
-#define RULE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -12,21 +12,9 @@
 
 #define PEER "198.51.100.2:40000"
 
-static int set_up(void **state) {
-    *state = sock_rig_create();
-    return 0;
-}
-
-static int tear_down(void **state) {
-    sock_rig_destroy(*state);
-    return 0;
-}
-
 /* At a round trip of 80 ms: a birthday from 150 ms on, and 220 ms for a handshake. */
 static void start(sock_rig *rig, pollen_nat_mapping ours, pollen_nat_mapping theirs) {
-    pln_punch_plan plan = sock_rig_plan(rig);
-    plan.ours.mapping = ours;
-    plan.theirs.mapping = theirs;
+    pln_punch_plan plan = sock_rig_plan_for(rig, ours, theirs);
     plan.rtt = PLN_MS(80);
     sock_rig_start(rig, &plan);
 }
@@ -98,8 +86,6 @@ static void requests_from_everywhere_pause_it_four_times(void **state) {
     }
     assert_int_equal(rig->open, 256);
 }
-
-#define RULE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -14,16 +14,6 @@
 
 #define PEER "198.51.100.2:40000"
 
-static int set_up(void **state) {
-    *state = sock_rig_create();
-    return 0;
-}
-
-static int tear_down(void **state) {
-    sock_rig_destroy(*state);
-    return 0;
-}
-
 /* We hard, the peer easy: sockets are needed. */
 static pln_punch_plan plan_hard(const sock_rig *rig) {
     pln_punch_plan plan = sock_rig_plan(rig);
@@ -631,8 +621,6 @@ static void all_ends_and_methods_have_names(void **state) {
     assert_string_equal(pln_punch_method_name(PLN_PUNCH_SCATTER), "scatter");
     assert_string_equal(pln_punch_method_name(PLN_PUNCH_BIRTHDAY), "birthday");
 }
-
-#define RULE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -9,23 +9,11 @@
 
 #include "support/sock_rig.h"
 
-static int set_up(void **state) {
-    *state = sock_rig_create();
-    return 0;
-}
-
-static int tear_down(void **state) {
-    sock_rig_destroy(*state);
-    return 0;
-}
-
 /* At a round trip of 80 ms: main sockets from 0; a birthday at 150 ms between a hard and an easy
  * NAT, at 300 ms between unknown ones, at 680 ms between easy ones. */
 static pln_punch_plan plan_for(const sock_rig *rig, pollen_nat_mapping ours,
                                pollen_nat_mapping theirs) {
-    pln_punch_plan plan = sock_rig_plan(rig);
-    plan.ours.mapping = ours;
-    plan.theirs.mapping = theirs;
+    pln_punch_plan plan = sock_rig_plan_for(rig, ours, theirs);
     plan.rtt = PLN_MS(80);
     return plan;
 }
@@ -248,8 +236,6 @@ static void new_targets_join_and_the_old_ones_stay(void **state) {
     sock_rig_run_to(rig, 600);
     assert_int_equal(stats_of(rig).ways_used, 2);
 }
-
-#define RULE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

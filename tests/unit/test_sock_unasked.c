@@ -10,16 +10,6 @@
 
 #include "support/sock_rig.h"
 
-static int set_up(void **state) {
-    *state = sock_rig_create();
-    return 0;
-}
-
-static int tear_down(void **state) {
-    sock_rig_destroy(*state);
-    return 0;
-}
-
 /* Each peer at an address of its own, behind a hard NAT: it takes the node's one birthday. */
 static pln_punch_plan plan_of(const sock_rig *rig, uint8_t peer, bool unasked) {
     pln_punch_plan plan = sock_rig_plan(rig);
@@ -160,8 +150,6 @@ static void a_hundred_unreachable_peers_share_one_birthday(void **state) {
     print_message("%zu birthdays in %d minutes\n", births, MINUTES);
     assert_in_range(births, MINUTES * 60 / 4, MINUTES * 60 * 3);
 }
-
-#define RULE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

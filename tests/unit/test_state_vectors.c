@@ -541,11 +541,6 @@ static int load_disk(void **state) {
     return 0;
 }
 
-static int unload(void **state) {
-    json_decref(*state);
-    return 0;
-}
-
 static void every_merge_story_ends_as_the_reference_s(void **vectors) {
     size_t i;
     size_t k;
@@ -665,12 +660,14 @@ static void a_revocation_counts_for_the_subject_that_was_signed(void **vectors) 
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_merge_story_ends_as_the_reference_s, load, unload),
-        cmocka_unit_test_setup_teardown(every_order_of_the_random_batches_ends_alike, load, unload),
+        cmocka_unit_test_setup_teardown(every_merge_story_ends_as_the_reference_s, load,
+                                        vectors_unload),
+        cmocka_unit_test_setup_teardown(every_order_of_the_random_batches_ends_alike, load,
+                                        vectors_unload),
         cmocka_unit_test_setup_teardown(every_state_file_is_loaded_and_saved_as_by_the_reference,
-                                        load_disk, unload),
+                                        load_disk, vectors_unload),
         cmocka_unit_test_setup_teardown(a_revocation_counts_for_the_subject_that_was_signed,
-                                        load_disk, unload),
+                                        load_disk, vectors_unload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,11 +15,6 @@ static int load(void **state) {
     return 0;
 }
 
-static int unload(void **state) {
-    json_decref(*state);
-    return 0;
-}
-
 static const admission_kind *kind_of(const char *name) {
     for (const admission_kind *kind = admission_kinds; kind->type != NULL; kind++) {
         if (strcmp(kind->type, name) == 0 || strcmp(kind->object, name) == 0) {
@@ -576,5 +571,5 @@ int main(void) {
         cmocka_unit_test(encoding_without_memory_leaves_the_object),
         cmocka_unit_test(copying_without_memory_leaves_nothing),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, load, vectors_unload);
 }

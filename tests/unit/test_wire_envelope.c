@@ -17,11 +17,6 @@ static int load(void **state) {
     return 0;
 }
 
-static int unload(void **state) {
-    json_decref(*state);
-    return 0;
-}
-
 /* Decodes a body and gives the envelope of what was understood; ret may be NULL. */
 typedef pollen_err (*recode)(const uint8_t *body, size_t size, pln_bytes *ret);
 
@@ -518,5 +513,5 @@ int main(void) {
         cmocka_unit_test(a_body_without_memory_leaves_nothing),
         cmocka_unit_test(merging_without_memory_is_reported),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, load, vectors_unload);
 }

@@ -16,11 +16,6 @@ static int load(void **state) {
     return 0;
 }
 
-static int unload(void **state) {
-    json_decref(*state);
-    return 0;
-}
-
 static pollen_err recode_event(const uint8_t *bytes, size_t size, pln_bytes *ret) {
     pln_gossip_event event;
     pollen_err err = pln_gossip_event_decode(bytes, size, &event);
@@ -505,5 +500,5 @@ int main(void) {
         cmocka_unit_test(every_truncation_of_a_state_message_ends_well),
         cmocka_unit_test(every_state_message_without_memory_leaves_nothing),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, load, vectors_unload);
 }

@@ -21,11 +21,6 @@ static int load(void **state) {
     return 0;
 }
 
-static int unload(void **state) {
-    json_decref(*state);
-    return 0;
-}
-
 /* ---- Tokens ---------------------------------------------------------------------------------- */
 
 static pln_bytes exact_text(const char *text) {
@@ -456,5 +451,5 @@ int main(void) {
         cmocka_unit_test(scalars_are_quoted_when_they_would_read_as_something_else),
         cmocka_unit_test(scalars_read_back_as_they_were),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, load, vectors_unload);
 }

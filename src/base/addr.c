@@ -24,6 +24,11 @@ size_t pln_addr_party_bytes(const pollen_addr *addr) {
     return pollen_addr_is_ipv4(addr) ? sizeof(addr->ip) : sizeof(addr->ip) / 2;
 }
 
+bool pln_addr_same_party(const pollen_addr *a, const pollen_addr *b) {
+    return pollen_addr_is_ipv4(a) == pollen_addr_is_ipv4(b) &&
+           memcmp(a->ip, b->ip, pln_addr_party_bytes(a)) == 0;
+}
+
 int pln_addr_compare(const pollen_addr *a, const pollen_addr *b) {
     int order = memcmp(a->ip, b->ip, sizeof(a->ip));
     if (order != 0) {

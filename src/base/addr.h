@@ -33,6 +33,7 @@ bool pln_addr_same_ip(const pollen_addr *a, const pollen_addr *b); /* Whatever p
 /* How many bytes of ip tell one party from another: those of an IPv4 address, or of an IPv6 /64,
  * within which a party draws as many addresses as it likes. */
 size_t pln_addr_party_bytes(const pollen_addr *addr);
+bool pln_addr_same_party(const pollen_addr *a, const pollen_addr *b);
 
 /* IPv4-mapped forms are judged by the IPv4 address inside. */
 bool pln_addr_is_loopback(const pollen_addr *addr);

@@ -10,15 +10,10 @@ enum { CONFIRM_EVERY_S = 86400 };
 
 /* ---- Places ---------------------------------------------------------------------------------- */
 
-/* Half of an IPv6 address is drawn anew every day. */
-static bool is_same_local(const pollen_addr *a, const pollen_addr *b) {
-    return pollen_addr_is_ipv4(a) ? pln_addr_same_ip(a, b)
-                                  : !pollen_addr_is_ipv4(b) && memcmp(a->ip, b->ip, 8) == 0;
-}
-
+/* By party: half of an IPv6 address is drawn anew every day. */
 static bool has_local(const pln_nat_place *place, const pollen_addr *addr) {
     for (size_t i = 0; i < place->local_count; i++) {
-        if (is_same_local(&place->locals[i], addr)) {
+        if (pln_addr_same_party(&place->locals[i], addr)) {
             return true;
         }
     }
@@ -46,7 +41,7 @@ static pln_nat_place place_of(const pln_nat_observations *list, const pollen_add
 }
 
 static bool is_same_place(const pln_nat_place *a, const pln_nat_place *b) {
-    bool same = a->local_count == b->local_count && is_same_local(&a->external, &b->external);
+    bool same = a->local_count == b->local_count && pln_addr_same_party(&a->external, &b->external);
     for (size_t i = 0; same && i < a->local_count; i++) {
         same = has_local(b, &a->locals[i]);
     }

@@ -53,10 +53,7 @@ bool pln_nat_same_socket(const pln_nat_observation *a, const pln_nat_observation
 }
 
 bool pln_nat_same_place(const pln_nat_observation *a, const pln_nat_observation *b) {
-    if (pollen_addr_is_ipv4(&a->observer_addr)) {
-        return pln_addr_same_ip(&a->observer_addr, &b->observer_addr);
-    }
-    return same_subnet(&a->observer_addr, &b->observer_addr);
+    return pln_addr_same_party(&a->observer_addr, &b->observer_addr);
 }
 
 /* ---- The record ------------------------------------------------------------------------------ */

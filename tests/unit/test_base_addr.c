@@ -347,6 +347,21 @@ static void test_nothing_is_sent_to_port_0(void **state) {
     assert_false(pln_addr_is_sendable(&addr));
 }
 
+/* An IPv6 /64 is one party, which draws as many addresses as it likes. */
+static void test_a_party_is_an_address_or_a_network_of_one(void **state) {
+    (void)state;
+    const pollen_addr a = addr_of("192.0.2.1:1"), b = addr_of("192.0.2.1:2");
+    const pollen_addr c = addr_of("192.0.2.2:1"), d = addr_of("[2001:db8:0:1::1]:1");
+    const pollen_addr e = addr_of("[2001:db8:0:1:ffff::2]:1"), f = addr_of("[2001:db8:0:2::1]:1");
+    const pollen_addr g = addr_of("[::1]:1"); /* Begins as every IPv4 address does. */
+    assert_true(pln_addr_same_party(&a, &b));
+    assert_false(pln_addr_same_party(&a, &c));
+    assert_true(pln_addr_same_party(&d, &e));
+    assert_false(pln_addr_same_party(&d, &f));
+    assert_false(pln_addr_same_party(&g, &a));
+    assert_false(pln_addr_same_party(&a, &g));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_print_in_their_shortest_form),
@@ -359,6 +374,7 @@ int main(void) {
         cmocka_unit_test(test_ipv4_is_held_mapped),
         cmocka_unit_test(test_ranges_hold_at_their_edges),
         cmocka_unit_test(test_nothing_is_sent_to_port_0),
+        cmocka_unit_test(test_a_party_is_an_address_or_a_network_of_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

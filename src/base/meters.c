@@ -29,6 +29,14 @@ pln_meters *pln_meters_create(const pln_meters_config *config) {
     return meters;
 }
 
+pln_meters *pln_meters_obtain(pln_meters **meters, pln_meters_config config, const pln_rng *rng) {
+    if (*meters == NULL) {
+        pln_rng_fill(rng, config.key.bytes, sizeof(config.key.bytes));
+        *meters = pln_meters_create(&config);
+    }
+    return *meters;
+}
+
 void pln_meters_destroy(pln_meters *meters) {
     pln_free(meters);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "base/hash.h"
+#include "base/rng.h"
 #include "base/time.h"
 
 typedef struct pln_meters pln_meters;
@@ -24,7 +25,11 @@ typedef struct pln_meters_config {
 } pln_meters_config;
 
 pln_meters *pln_meters_create(const pln_meters_config *config); /* NULL: no memory. */
-void pln_meters_destroy(pln_meters *meters);                    /* Accepts NULL. */
+
+/* *meters, made when it is needed first (NULL so far): most are for what hardly anybody does.  rng
+ * draws the key then, in place of the configuration's.  NULL: no memory. */
+pln_meters *pln_meters_obtain(pln_meters **meters, pln_meters_config config, const pln_rng *rng);
+void pln_meters_destroy(pln_meters *meters); /* Accepts NULL. */
 
 /* Takes so many for the party of this id, of PLN_METERS_ID_BYTES at most; false, and takes none,
  * when fewer are left. */

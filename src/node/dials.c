@@ -85,17 +85,13 @@ static bool is_being_punched(const pln_node *node, const pollen_key *peer) {
 
 /* On our own machine nobody else is hit. */
 static bool may_dial_hearsay(pln_node *node, const pollen_addr *addr) {
-    if (node->hearsay_dials == NULL) {
-        pln_meters_config config = {.sets = 256,
-                                    .interval = PLN_NS_PER_S / PLN_HEARSAY_DIALS_PER_S,
-                                    .burst = PLN_HEARSAY_DIALS_BURST};
-        pln_rng_fill(&node->rng, config.key.bytes, sizeof config.key.bytes);
-        node->hearsay_dials = pln_meters_create(&config);
-    }
+    const pln_meters_config config = {.sets = 256,
+                                      .interval = PLN_NS_PER_S / PLN_HEARSAY_DIALS_PER_S,
+                                      .burst = PLN_HEARSAY_DIALS_BURST};
+    pln_meters *meters = pln_meters_obtain(&node->hearsay_dials, config, &node->rng);
     return pln_addr_is_loopback(addr) ||
-           (node->hearsay_dials != NULL &&
-            pln_meters_take(node->hearsay_dials, addr->ip, pln_addr_party_bytes(addr), 1,
-                            node->now.mono));
+           (meters != NULL &&
+            pln_meters_take(meters, addr->ip, pln_addr_party_bytes(addr), 1, node->now.mono));
 }
 
 static size_t paths_to(pln_node *node, const pollen_key *peer, const pollen_addr *addrs,

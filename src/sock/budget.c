@@ -20,14 +20,10 @@ typedef struct party {
     uint32_t count; /* To be taken. */
 } party;
 
-/* Made when it is needed first: most engines never are asked by anybody. */
 static bool take(pln_sock *sock, pln_meters **meters, pln_meters_config config, const party *who,
                  pln_ts now) {
-    if (*meters == NULL) {
-        pln_rng_fill(&sock->config.rng, config.key.bytes, sizeof(config.key.bytes));
-        *meters = pln_meters_create(&config);
-    }
-    return *meters != NULL && pln_meters_take(*meters, who->id, who->size, who->count, now);
+    pln_meters *made = pln_meters_obtain(meters, config, &sock->config.rng);
+    return made != NULL && pln_meters_take(made, who->id, who->size, who->count, now);
 }
 
 static bool take_of_target(pln_sock *sock, const pollen_addr *to, uint32_t count, pln_ts now) {

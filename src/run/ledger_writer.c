@@ -16,16 +16,7 @@ typedef struct ledger_write {
 
 pollen_err pln_ledger_writer_init(pln_ledger_writer *ledger, const char *state_dir) {
     *ledger = (pln_ledger_writer){.path = NULL};
-    if (state_dir == NULL) {
-        return POLLEN_OK;
-    }
-    char path[PLN_PATH_BYTES];
-    const pollen_err err = pln_statedir_path(state_dir, PLN_FILE_LEDGER, path);
-    if (err != POLLEN_OK) {
-        return err;
-    }
-    ledger->path = pln_strdup(path);
-    return ledger->path == NULL ? POLLEN_ENOMEM : POLLEN_OK;
+    return pln_statedir_dup_path(state_dir, PLN_FILE_LEDGER, &ledger->path);
 }
 
 void pln_ledger_writer_fini(pln_ledger_writer *ledger) {

@@ -12,16 +12,7 @@ typedef struct nat_write {
 
 pollen_err pln_nat_file_init(pln_nat_file *file, const char *state_dir) {
     *file = (pln_nat_file){.path = NULL};
-    if (state_dir == NULL) {
-        return POLLEN_OK;
-    }
-    char path[PLN_PATH_BYTES];
-    const pollen_err err = pln_statedir_path(state_dir, PLN_FILE_NAT, path);
-    if (err != POLLEN_OK) {
-        return err;
-    }
-    file->path = pln_strdup(path);
-    return file->path == NULL ? POLLEN_ENOMEM : POLLEN_OK;
+    return pln_statedir_dup_path(state_dir, PLN_FILE_NAT, &file->path);
 }
 
 void pln_nat_file_fini(pln_nat_file *file) {

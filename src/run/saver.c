@@ -34,14 +34,12 @@ pollen_err pln_saver_init(pln_saver *saver, const char *state_dir) {
     if (state_dir == NULL) {
         return POLLEN_OK;
     }
-    char path[PLN_PATH_BYTES];
-    const pollen_err err = pln_statedir_path(state_dir, PLN_FILE_STATE, path);
+    const pollen_err err = pln_statedir_dup_path(state_dir, PLN_FILE_STATE, &saver->path);
     if (err != POLLEN_OK) {
         return err;
     }
-    saver->path = pln_strdup(path);
     saver->dir = pln_strdup(state_dir);
-    return saver->path == NULL || saver->dir == NULL ? POLLEN_ENOMEM : POLLEN_OK;
+    return saver->dir == NULL ? POLLEN_ENOMEM : POLLEN_OK;
 }
 
 static void drop_file(pln_saver *saver) {

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "run/files.h"
 #include "run/last_error.h"
 
@@ -26,6 +27,20 @@ pollen_err pln_statedir_path(const char *dir, const char *name, char *path) {
         return POLLEN_EINVAL;
     }
     return POLLEN_OK;
+}
+
+pollen_err pln_statedir_dup_path(const char *dir, const char *name, char **ret) {
+    *ret = NULL;
+    if (dir == NULL) {
+        return POLLEN_OK;
+    }
+    char path[PLN_PATH_BYTES];
+    const pollen_err err = pln_statedir_path(dir, name, path);
+    if (err != POLLEN_OK) {
+        return err;
+    }
+    *ret = pln_strdup(path);
+    return *ret == NULL ? POLLEN_ENOMEM : POLLEN_OK;
 }
 
 pollen_err pln_statedir_default(char *path) {

@@ -36,6 +36,10 @@ POLLEN_MUST_USE pollen_err pln_statedir_default(char *path);
 /* dir/name into path[PLN_PATH_BYTES].  Errors: POLLEN_EINVAL (too long) */
 POLLEN_MUST_USE pollen_err pln_statedir_path(const char *dir, const char *name, char *path);
 
+/* The same, for who keeps it: the caller frees *ret.  NULL for no dir.
+ * Errors: POLLEN_EINVAL (too long), POLLEN_ENOMEM */
+POLLEN_MUST_USE pollen_err pln_statedir_dup_path(const char *dir, const char *name, char **ret);
+
 /*
  * Loads the node key; makes one where both halves are missing and create is set; restores a missing
  * public half from the private one.

@@ -11,9 +11,17 @@ static struct timespec read_clock(clockid_t clock) {
     return at;
 }
 
-pln_ts pln_clock_mono(void) {
-    const struct timespec at = read_clock(CLOCK_MONOTONIC);
+static pln_ts read_ts(clockid_t clock) {
+    const struct timespec at = read_clock(clock);
     return (pln_ts)at.tv_sec * PLN_NS_PER_S + (pln_ts)at.tv_nsec;
+}
+
+pln_ts pln_clock_mono(void) {
+    return read_ts(CLOCK_MONOTONIC);
+}
+
+pln_ts pln_clock_boot(void) {
+    return read_ts(CLOCK_BOOTTIME);
 }
 
 /* In whole seconds: the nanoseconds of a clock that somebody set need not fit. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two clocks, and deadlines of waiting calls.  Thread: any. */
+/* The clocks, and deadlines of waiting calls.  Thread: any. */
 #ifndef PLN_RUN_CLOCK_H
 #define PLN_RUN_CLOCK_H
 
@@ -8,6 +8,7 @@
 #include "base/time.h"
 
 pln_ts pln_clock_mono(void);
+pln_ts pln_clock_boot(void); /* Goes on while the machine sleeps; a time line of its own. */
 pln_wall pln_clock_wall(void);
 pln_now pln_clock_now(void);
 

@@ -138,12 +138,7 @@ static void look(work *w, pln_ts now) {
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-/* Time that goes on while the machine sleeps: mappings run out meanwhile. */
-static pln_ts clock_now(void) {
-    struct timespec at;
-    PLN_ASSERT(clock_gettime(CLOCK_BOOTTIME, &at) == 0);
-    return (pln_ts)at.tv_sec * PLN_NS_PER_S + (pln_ts)at.tv_nsec;
-}
+/* All by the clock that goes on while the machine sleeps: mappings run out meanwhile. */
 
 /* What comes on one of the sockets; the machine looks at who it is from. */
 static void receive(work *w, int fd) {
@@ -162,7 +157,7 @@ static void receive(work *w, int fd) {
             .data = bytes,
             .size = size > 0 ? (size_t)size : 0,
         };
-        pln_portmap_handle_datagram(&w->pm, &datagram, clock_now());
+        pln_portmap_handle_datagram(&w->pm, &datagram, pln_clock_boot());
     }
 }
 
@@ -170,7 +165,7 @@ static void receive(work *w, int fd) {
 static void transmit(work *w) {
     uint8_t bytes[PLN_PORTMAP_REQUEST_BYTES];
     pln_transmit to;
-    while (pln_portmap_poll_transmit(&w->pm, bytes, &to, clock_now())) {
+    while (pln_portmap_poll_transmit(&w->pm, bytes, &to, pln_clock_boot())) {
         (void)send(w->fd, bytes, to.size, MSG_NOSIGNAL);
     }
     if (pln_portmap_poll_change(&w->pm)) {
@@ -184,10 +179,10 @@ static void wait_for_something(work *w) {
                            {.fd = w->stopping ? -1 : w->mapper->wake_fd, .events = POLLIN}};
     pln_ts until = pln_portmap_next_expiry(&w->pm);
     until = w->stopping ? until : pln_ts_min(until, w->look_at);
-    (void)poll(fds, 3, pln_clock_ms_until(until, clock_now()));
+    (void)poll(fds, 3, pln_clock_ms_until(until, pln_clock_boot()));
     if (fds[2].revents != 0) {
         w->stopping = true;
-        pln_portmap_release(&w->pm, clock_now());
+        pln_portmap_release(&w->pm, pln_clock_boot());
     }
 }
 
@@ -196,12 +191,12 @@ static void *run(void *arg) {
     const pln_rng rng = pln_os_rng();
     pln_portmap_init(&w.pm, &rng);
     for (;;) {
-        if (!w.stopping && pln_ts_reached(w.look_at, clock_now())) {
-            look(&w, clock_now());
+        if (!w.stopping && pln_ts_reached(w.look_at, pln_clock_boot())) {
+            look(&w, pln_clock_boot());
         }
         receive(&w, w.fd);
         receive(&w, w.heard_fd);
-        pln_portmap_handle_timeout(&w.pm, clock_now());
+        pln_portmap_handle_timeout(&w.pm, pln_clock_boot());
         transmit(&w);
         if (w.stopping && pln_portmap_is_off(&w.pm)) {
             break;

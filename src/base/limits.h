@@ -272,7 +272,7 @@ enum { PLN_NAT_LOCALS_MAX = 16 };
 #define PLN_NAT_OBSERVATION_LIFE PLN_S(3600) /* What was seen before says little of today's NAT. */
 
 /* What a member may ask of a coordinator: one that joins a large cluster needs every other once or
- * twice.  Each costs two datagrams of 300 bytes. */
+ * twice.  Each costs four datagrams of 300 bytes. */
 enum { PLN_COORDINATIONS_PER_S = 20, PLN_COORDINATIONS_BURST = 64 };
 enum { PLN_COORDINATIONS_ALL_PER_S = 500, PLN_COORDINATIONS_ALL_BURST = 1000 };
 enum { PLN_COORDINATOR_HELD_MAX = 1024 };

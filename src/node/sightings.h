@@ -8,6 +8,7 @@
 
 #include "sock/verdict.h"
 
+/* As many as are asked.  The record of what is seen of ourselves holds more, but is one. */
 enum { PLN_SIGHTINGS_MAX = 3 };
 
 typedef struct pln_sightings {

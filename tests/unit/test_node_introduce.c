@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whoever a newcomer comes to makes it known to the others, and what they see of each other says
- * what NAT is in between. */
+ * what NAT is in between, which decides who begins. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
+#include "node/plan.h"
 #include "node/sightings.h"
 #include "support/node_wire.h"
 
@@ -108,6 +109,36 @@ static void the_oldest_sighting_makes_room(void **state) {
     }
 }
 
+/* ---- Who leaves the first step --------------------------------------------------------------- */
+
+static bool is_patient(pollen_nat_mapping ours, pollen_nat_mapping theirs, const char *peer_addr) {
+    static pln_outside outside;
+    outside = (pln_outside){.verdict.mapping = ours};
+    const pln_planner planner = {.outside = &outside};
+    const pln_errand errand = {.peer = {{7}}, .speaks_2 = true};
+    const pollen_key from = {{1}};
+    pln_punch_trigger msg = {
+        .peer = errand.peer, .has_whereabouts = true, .whereabouts.mapping = theirs};
+    assert_int_equal(pollen_addr_parse(peer_addr, &msg.peer_addr), POLLEN_OK);
+    pln_punch_plan plan;
+    pln_plan_punch(&planner, &errand, &from, &msg, PLN_S(1), &plan);
+    assert_int_equal(plan.target_count, 1);
+    return plan.patient;
+}
+
+/* What it sends could only spoil the NAT of a peer that has not been told yet. */
+static void a_node_without_nat_leaves_the_first_step_to_one_behind(void **state) {
+    (void)state;
+    static const char v4[] = "203.0.113.9:4000", v6[] = "[2001:db8::9]:4000";
+    assert_true(is_patient(POLLEN_NAT_MAPPING_NONE, POLLEN_NAT_MAPPING_EASY, v4));
+    assert_true(is_patient(POLLEN_NAT_MAPPING_NONE, POLLEN_NAT_MAPPING_HARD, v4));
+    assert_true(is_patient(POLLEN_NAT_MAPPING_NONE, POLLEN_NAT_MAPPING_UNKNOWN, v4));
+    assert_false(is_patient(POLLEN_NAT_MAPPING_NONE, POLLEN_NAT_MAPPING_NONE, v4));
+    assert_false(is_patient(POLLEN_NAT_MAPPING_EASY, POLLEN_NAT_MAPPING_EASY, v4));
+    assert_false(is_patient(POLLEN_NAT_MAPPING_HARD, POLLEN_NAT_MAPPING_UNKNOWN, v4));
+    assert_false(is_patient(POLLEN_NAT_MAPPING_NONE, POLLEN_NAT_MAPPING_UNKNOWN, v6));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(two_that_know_one_peer_meet_at_once, nw_setup, nw_teardown),
@@ -118,6 +149,7 @@ int main(void) {
         cmocka_unit_test(two_that_differ_saw_a_hard_nat),
         cmocka_unit_test(two_that_agree_saw_an_easy_nat),
         cmocka_unit_test(the_oldest_sighting_makes_room),
+        cmocka_unit_test(a_node_without_nat_leaves_the_first_step_to_one_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
